@@ -1,0 +1,9 @@
+//! The Amazon Kinesis Producer Library as one in-process library.
+
+pub mod config;
+pub mod core;
+pub mod error;
+pub mod record;
+pub mod runtime;
+pub mod time;
+pub mod wire;

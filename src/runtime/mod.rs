@@ -1,0 +1,3 @@
+//! Everything that touches the world: clock, tasks, locks, the AWS SDK.
+
+pub mod transport;
