@@ -3,6 +3,7 @@
 pub mod config;
 pub mod core;
 pub mod error;
+pub mod metrics;
 pub mod record;
 pub mod runtime;
 pub mod time;
