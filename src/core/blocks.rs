@@ -68,11 +68,6 @@ impl Blocks {
         epoch < self.first_epoch
     }
 
-    /// User records sealed and not decided.
-    pub(super) fn undecided(&self) -> u64 {
-        self.epochs.iter().sum()
-    }
-
     fn current_epoch(&self) -> u64 {
         self.first_epoch + self.epochs.len() as u64 - 1
     }
@@ -123,7 +118,6 @@ mod tests {
         assert!(!blocks.is_decided(flush));
         blocks.decide(&members(first, 1..2));
         assert!(blocks.is_decided(flush));
-        assert_eq!(blocks.undecided(), 0);
     }
 
     #[test]

@@ -31,7 +31,9 @@ pub(super) fn classify_call(failure: &CallFailure, succeeded_before: bool) -> Ca
         // The content of some Kinesis record, or the size of them all.
         "ValidationException" | "InvalidArgumentException" | "SerializationException" => CallVerdict::Content,
         // Permissions and existence concern every record of the stream.
-        "AccessDeniedException" | "ResourceNotFoundException" | "NotAuthorized" | "OptInRequired" => CallVerdict::Stream,
+        "AccessDeniedException" | "ResourceNotFoundException" | "NotAuthorized" | "OptInRequired" => {
+            CallVerdict::Stream
+        }
         // Signing was already repeated by the transport; twice in a row it is the credentials themselves.
         "ExpiredTokenException"
         | "UnrecognizedClientException"
@@ -64,8 +66,14 @@ pub(super) fn classify_call(failure: &CallFailure, succeeded_before: bool) -> Ca
 pub(super) fn classify_entry(code: &str) -> EntryVerdict {
     match code {
         "ProvisionedThroughputExceededException" => EntryVerdict::Throttled,
-        "KMSDisabledException" | "KMSInvalidStateException" | "KMSAccessDeniedException" | "KMSNotFoundException"
-        | "KMSOptInRequired" | "AccessDeniedException" | "ValidationException" | "InvalidArgumentException" => EntryVerdict::Fail,
+        "KMSDisabledException"
+        | "KMSInvalidStateException"
+        | "KMSAccessDeniedException"
+        | "KMSNotFoundException"
+        | "KMSOptInRequired"
+        | "AccessDeniedException"
+        | "ValidationException"
+        | "InvalidArgumentException" => EntryVerdict::Fail,
         // InternalFailure and whatever comes: the KPL retries all.
         _ => EntryVerdict::Retry,
     }

@@ -184,7 +184,8 @@ impl Pipeline {
 
     /// Moves what fits from a lane to the request: at most its share, so that lanes take turns.
     fn collect_from(&mut self, id: LaneId, forming: &mut Forming, now: Time) -> More {
-        let (max_bytes, max_records) = (self.config.collection_max_size.min(MAX_REQUEST_BYTES), self.config.collection_max_count);
+        let (max_bytes, max_records) =
+            (self.config.collection_max_size.min(MAX_REQUEST_BYTES), self.config.collection_max_count);
         let ordered = self.ordered();
         let one_by_one = ordered && id != UNPREDICTED;
         let mut share = SHARD_FULL_BYTES;
@@ -193,7 +194,9 @@ impl Pipeline {
             let lane = self.lane_mut(id);
             let Some(sealed) = lane.queue().get(index) else { return More::No };
             let bytes = sealed.wire_bytes();
-            if forming.entries.len() >= max_records || (!forming.entries.is_empty() && forming.bytes + bytes > max_bytes) {
+            if forming.entries.len() >= max_records
+                || (!forming.entries.is_empty() && forming.bytes + bytes > max_bytes)
+            {
                 return More::Full;
             }
             let hash_key = sealed.hash_key().map(|key| key.0);

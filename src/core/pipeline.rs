@@ -10,9 +10,9 @@ use fastrand::Rng;
 
 use super::aggregator::{Aggregator, Opening, is_serial};
 use super::blocks::Blocks;
-use super::collector::{Collector, RequestId, Transmit};
+use super::collector::{Collector, RequestId};
 use super::event::Event;
-use super::lane::{HOLDING, Lane, LaneId, UNPREDICTED};
+use super::lane::{HOLDING, Lane, LaneId};
 use super::limiter::Limiter;
 use super::report::ReportBatch;
 use super::sealed::{History, Members, Sealed, Token};
@@ -273,7 +273,8 @@ impl Pipeline {
     #[must_use]
     pub fn oldest(&self) -> Option<Time> {
         let queued = self.lanes.iter().filter_map(|lane| lane.head().map(|head| head.members.base()));
-        let on_wire = self.on_wire.values().flat_map(|request| request.entries.iter().map(|(_, sealed)| sealed.members.base()));
+        let on_wire =
+            self.on_wire.values().flat_map(|request| request.entries.iter().map(|(_, sealed)| sealed.members.base()));
         let open = self.lanes.iter().filter_map(|lane| lane.open.as_ref().map(|open| open.arrived()));
         queued.chain(on_wire).chain(open).min()
     }
@@ -372,7 +373,9 @@ impl Pipeline {
     pub(super) fn seal_due(&mut self, until: Time, now: Time) {
         loop {
             let lanes = &self.lanes;
-            let is_open = |id: LaneId, serial| lanes.get(id.0 as usize).is_some_and(|lane| is_serial(lane.open.as_deref(), serial));
+            let is_open = |id: LaneId, serial| {
+                lanes.get(id.0 as usize).is_some_and(|lane| is_serial(lane.open.as_deref(), serial))
+            };
             let Some(id) = self.aggregator.pop_due(until, is_open) else { return };
             self.seal_open(id, now);
         }
@@ -419,7 +422,8 @@ impl Pipeline {
         let ttl = self.config.record_ttl;
         let keep = self.config.return_user_record_on_failure;
         // Nothing that arrived later than this is expired.
-        let Some(moment) = now.as_nanos().checked_sub(ttl.as_nanos().min(u64::MAX.into()) as u64).map(Time::from_nanos) else {
+        let Some(moment) = now.as_nanos().checked_sub(ttl.as_nanos().min(u64::MAX.into()) as u64).map(Time::from_nanos)
+        else {
             return;
         };
         loop {

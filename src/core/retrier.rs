@@ -73,7 +73,15 @@ impl Pipeline {
         self.settle(id, now);
     }
 
-    fn handle_stored(&mut self, id: LaneId, mut sealed: Sealed, shard_id: ShardId, number: SequenceNumber, started: Time, now: Time) {
+    fn handle_stored(
+        &mut self,
+        id: LaneId,
+        mut sealed: Sealed,
+        shard_id: ShardId,
+        number: SequenceNumber,
+        started: Time,
+        now: Time,
+    ) {
         let predicted = self.lane(id).range.as_ref().is_none_or(|range| range.id == shard_id);
         // One user record, or many of one hash key, are where the service put them: never in the wrong shard.
         if predicted || matches!(sealed.record.payload, Payload::Plain(_)) {
@@ -192,7 +200,11 @@ impl Pipeline {
         for work in std::mem::take(&mut self.at_work).into_values() {
             self.lane_mut(work.lane).unsettled -= work.originals.len() as u32;
             let stored = work.stored.is_some();
-            waiting.extend(work.originals.into_iter().map(|sealed| Sealed { possibly_stored: sealed.possibly_stored || stored, ..sealed }));
+            waiting.extend(
+                work.originals
+                    .into_iter()
+                    .map(|sealed| Sealed { possibly_stored: sealed.possibly_stored || stored, ..sealed }),
+            );
         }
         for misplaced in std::mem::take(&mut self.misplaced) {
             self.lane_mut(misplaced.lane).unsettled -= 1;

@@ -37,13 +37,6 @@ pub struct Members {
 }
 
 impl Members {
-    /// None yet; `buffer` is used again.
-    pub(super) fn reuse(buffer: Members) -> Members {
-        let mut list = buffer.list;
-        list.clear();
-        Members { base: Time::ZERO, list }
-    }
-
     /// Adds a user record that arrived at `now`.
     pub(super) fn push(&mut self, token: Token, now: Time) {
         if self.list.is_empty() {

@@ -119,7 +119,12 @@ mod tests {
 
     #[test]
     fn closed_shards_are_left_out_of_the_map_and_remembered() {
-        let shard = |id: &str, first, last, open| Shard { id: ShardId::new(id), first: HashKey(first), last: HashKey(last), open };
+        let shard = |id: &str, first, last, open| Shard {
+            id: ShardId::new(id),
+            first: HashKey(first),
+            last: HashKey(last),
+            open,
+        };
         let mut pages = ShardMapPages::default();
         let next_token = Some("more".to_owned());
         let first = ShardPage { shards: vec![shard("a", 0, u128::MAX, false), shard("b", 0, 9, true)], next_token };

@@ -71,13 +71,15 @@ impl TakeApart {
     /// Hashes and seals anew. Runs on: any thread, without a lock; 150 ns a user record and more.
     #[must_use]
     pub fn run(self) -> TakenApart {
-        let mut result = TakenApart { id: self.id, map_version: self.map_version, pieces: Vec::new(), stored: Vec::new() };
+        let mut result =
+            TakenApart { id: self.id, map_version: self.map_version, pieces: Vec::new(), stored: Vec::new() };
         for original in &self.originals {
             match &original.record.payload {
                 Payload::Aggregate(aggregate) => self.split(original, aggregate, &mut result),
                 Payload::Plain(_) => {
                     let mut whole = original.clone();
-                    let hash_key = *whole.record.hash_key.get_or_insert_with(|| md5::hash_key(original.partition_key()));
+                    let hash_key =
+                        *whole.record.hash_key.get_or_insert_with(|| md5::hash_key(original.partition_key()));
                     result.put(self.place(hash_key), whole);
                 }
             }
@@ -102,7 +104,8 @@ impl TakeApart {
         }
         match groups.as_slice() {
             // Nothing to split: the bytes stay as they are.
-            [only] => result.put(only.place, Sealed { record: original.record.with_hash_key(only.hash_key), ..original.clone() }),
+            [only] => result
+                .put(only.place, Sealed { record: original.record.with_hash_key(only.hash_key), ..original.clone() }),
             _ => groups.into_iter().for_each(|group| result.put(group.place, group.seal(original))),
         }
     }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::aggregate::{AGGREGATE_PARTITION_KEY, SealedAggregate, Single};
-use crate::record::HashKey;
+use crate::record::{HashKey, UserRecord};
 
 /// One entry of a PutRecords request.
 #[derive(Clone, Debug)]
@@ -49,6 +49,23 @@ impl KinesisRecord {
             hash_key: single.explicit_hash_key.or(hash_key),
             payload: Payload::Plain(single.data),
         }
+    }
+
+    /// A user record that is sent as it is; its bytes are copied unless they are shared ones. `hash_key` goes with it: an
+    /// explicit one, or the MD5 of its partition key if it is known already.
+    #[must_use]
+    pub fn plain(record: &UserRecord<'_>, hash_key: Option<HashKey>) -> KinesisRecord {
+        KinesisRecord {
+            partition_key: Bytes::copy_from_slice(record.partition_key.as_bytes()),
+            hash_key,
+            payload: Payload::Plain(record.shared.cloned().unwrap_or_else(|| Bytes::copy_from_slice(record.data))),
+        }
+    }
+
+    /// The same under a known hash key.
+    #[must_use]
+    pub fn with_hash_key(&self, hash_key: HashKey) -> KinesisRecord {
+        KinesisRecord { hash_key: Some(hash_key), ..self.clone() }
     }
 
     /// Bytes of data as the service counts them: an aggregate's magic and MD5 included, the partition key not.

@@ -11,17 +11,8 @@ use bytes::Bytes;
 use super::aggregate::DIGEST_BYTES;
 use super::md5;
 use super::{KinesisRecord, Payload};
+pub use crate::config::WireFormat;
 use crate::record::HashKey;
-
-/// How the bodies of PutRecords requests are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum WireFormat {
-    /// CBOR, as the AWS SDKs for Java send it: data as it is.
-    #[default]
-    Cbor,
-    /// JSON: data in base64, a third larger.
-    Json,
-}
 
 /// The body of a request.
 #[derive(Clone, Debug, Default)]
