@@ -40,7 +40,7 @@ pub(super) fn stream_name(name: &str) -> Result<(), String> {
     if name.starts_with("arn:") || (short && legal) {
         return Ok(());
     }
-    Err(format!("stream.{name}: 1 to 128 letters, digits, _, . and -, or an ARN, are expected as a stream's name"))
+    Err(format!("stream.{name}: 1 to 128 letters, digits, _, . and -, or an ARN, are allowed"))
 }
 
 pub(super) fn any_text(_: &str) -> Result<(), &'static str> {

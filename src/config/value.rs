@@ -101,7 +101,7 @@ impl Kind {
                 Ok(())
             }
             (Kind::Text(rule), Value::Text(text)) => {
-                rule(text).map_err(|expected| format!("{:?}: {expected} is expected", without_password(text)))
+                rule(text).map_err(|expected| format!("{:?}: expected {expected}", without_password(text)))
             }
             (_, Value::Unset | Value::Flag(_) | Value::Number(_) | Value::Text(_)) => Ok(()),
         }
