@@ -22,6 +22,7 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
         );
     }
     let for_all = stream(config, &config.all_streams);
+    problems.extend(for_all.iter().cloned());
     for name in config.overrides.keys() {
         problems.extend(stream_name(name).err());
         let of_stream = stream(config, &config.as_given_for(name));
@@ -29,7 +30,6 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
         let own = of_stream.into_iter().filter(|problem| !for_all.contains(problem));
         problems.extend(own.map(|problem| format!("stream.{name}.{problem}")));
     }
-    problems.extend(for_all);
     problems
 }
 

@@ -193,9 +193,9 @@ fn check_names_everything_that_is_wrong_at_once() {
         "5 problems:\n\
          max_connections: 257 is above 256\n\
          region: \"Ireland\": expected a region's name such as eu-west-1\n\
+         record_ttl: 50 ms is below 100 ms\n\
          stream.no spaces: 1 to 128 letters, digits, _, . and -, or an ARN, are allowed\n\
-         stream.orders.aggregation_max_size: 11 MiB is above 10 MiB\n\
-         record_ttl: 50 ms is below 100 ms"
+         stream.orders.aggregation_max_size: 11 MiB is above 10 MiB"
     );
 }
 
