@@ -22,6 +22,7 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
         );
     }
     let for_all = stream(config, &config.all_streams);
+    problems.extend(for_all.iter().cloned());
     for name in config.overrides.keys() {
         problems.extend(stream_name(name).err());
         let of_stream = stream(config, &config.as_given_for(name));
@@ -29,7 +30,6 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
         let own = of_stream.into_iter().filter(|problem| !for_all.contains(problem));
         problems.extend(own.map(|problem| format!("stream.{name}.{problem}")));
     }
-    problems.extend(for_all);
     problems
 }
 
@@ -40,7 +40,7 @@ pub(super) fn stream_name(name: &str) -> Result<(), String> {
     if name.starts_with("arn:") || (short && legal) {
         return Ok(());
     }
-    Err(format!("stream.{name}: 1 to 128 letters, digits, _, . and -, or an ARN, are expected as a stream's name"))
+    Err(format!("stream.{name}: 1 to 128 letters, digits, _, . and -, or an ARN, are allowed"))
 }
 
 pub(super) fn any_text(_: &str) -> Result<(), &'static str> {

@@ -177,3 +177,91 @@ fn unescape(text: &str) -> Result<String, String> {
     }
     String::from_utf16(&units).map_err(|_| format!("{text:?} has half a surrogate pair"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Ordering;
+
+    fn pairs(text: &str) -> Vec<(usize, String, String)> {
+        properties(text).into_iter().map(|entry| entry.map(|e| (e.line, e.key, e.value)).unwrap()).collect()
+    }
+
+    fn pair(text: &str) -> (String, String) {
+        let (_, key, value) = pairs(text).swap_remove(0);
+        (key, value)
+    }
+
+    #[test]
+    fn text_has_a_setting_a_line_and_comments() {
+        let text = "# ours\n\n region = eu-west-1\r\nRecordTtl=5 s\nstream.orders.v1.ordering = shard\nproxy_password = a=b#c\n\
+                    proxy_user_name = me\nproxy_host = p";
+        let config = Config::from_text(text).unwrap();
+        assert_eq!(config.region.as_deref(), Some("eu-west-1"));
+        assert_eq!(config.for_stream("orders.v1").ordering, Ordering::Shard);
+        assert_eq!(config.proxy_password.as_deref(), Some("a=b#c"));
+    }
+
+    #[test]
+    fn all_that_is_wrong_in_a_text_is_said_with_its_line_and_nothing_is_kept() {
+        let mut config = Config::new().region("eu-west-1");
+        let error =
+            config.load_text("region = us-east-1\nrecord_ttl = 50\nregionn = x\nwhat\nkinesis_port = 1").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidConfig);
+        assert_eq!(
+            error.to_string(),
+            "4 problems:\n\
+             line 2: record_ttl: 50 ms is below 100 ms\n\
+             line 3: regionn: unknown setting; did you mean region?\n\
+             line 4: \"what\": key = value is expected\n\
+             kinesis_port: 1 needs kinesis_endpoint, or say it in endpoint_url"
+        );
+        assert_eq!(config.region.as_deref(), Some("eu-west-1"));
+    }
+
+    #[test]
+    fn properties_are_separated_by_equals_colon_or_blanks() {
+        for text in ["a=b", "a = b", "a:b", "a : b", "a b", "  a\t=\tb", "a\u{c}b"] {
+            assert_eq!(pair(text), ("a".to_owned(), "b".to_owned()), "{text:?}");
+        }
+        assert_eq!(pair("a==b"), ("a".to_owned(), "=b".to_owned()));
+        assert_eq!(pair("a"), ("a".to_owned(), String::new()));
+        assert_eq!(pair(r"a\:b\=c\ d=e"), ("a:b=c d".to_owned(), "e".to_owned()));
+        assert_eq!(pair(r"a\\=b"), (r"a\".to_owned(), "b".to_owned()));
+    }
+
+    #[test]
+    fn properties_skip_comments_and_join_continued_lines() {
+        let text = "# one \\\n! two\n\na = x,\\\r\n    y,\\\n\tz\nb = 1\\\\\nc = 2\\";
+        let expected = [(4, "a", "x,y,z"), (7, "b", "1\\"), (8, "c", "2")];
+        assert_eq!(pairs(text), expected.map(|(line, key, value)| (line, key.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn properties_resolve_escapes() {
+        assert_eq!(pair(r"a = \u0041\t\n\r\f\q\"), ("a".to_owned(), "A\t\n\r\u{c}q".to_owned()));
+        assert_eq!(pair(r"a = \uD83D\uDE00é").1, "😀é");
+        for bad in [r"a = \u12", r"a = \u12G4", r"a = \u+123", r"a = \uD83D"] {
+            assert!(properties(bad)[0].as_ref().is_err_and(|problem| problem.starts_with("line 1: ")), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_properties_file_is_read_and_its_problems_name_it() {
+        let path = std::env::temp_dir().join(format!("kinesis-producer-{}.properties", std::process::id()));
+        std::fs::write(&path, b"Region=eu-west-1\nProxyHost: p\nProxyUserName: J\xfcrgen\n").unwrap();
+        let config = Config::from_properties_file(&path).unwrap();
+        assert_eq!(config.proxy_user_name.as_deref(), Some("Jürgen"));
+        std::fs::write(&path, "Region=eu-west-1\nRecordTtl = 1\n").unwrap();
+        let error = Config::from_properties_file(&path).unwrap_err();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(error.to_string(), format!("{}, line 2: record_ttl: 1 ms is below 100 ms", path.display()));
+    }
+
+    #[test]
+    fn a_missing_properties_file_is_an_io_error_with_its_path() {
+        let error = Config::from_properties_file("no/such.properties").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io);
+        assert!(error.to_string().starts_with("no/such.properties: cannot be read: "), "{error}");
+    }
+}

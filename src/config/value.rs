@@ -59,7 +59,8 @@ pub(super) enum Value {
 impl Kind {
     /// Reads a value and checks it; the error lacks the key.
     pub(super) fn parse(&self, text: &str) -> Result<Value, String> {
-        let text = text.trim();
+        // A password may begin or end with a blank.
+        let text = if matches!(self, Kind::Secret) { text } else { text.trim() };
         let value = match self {
             Kind::Flag => match text.to_ascii_lowercase().as_str() {
                 "true" => Value::Flag(true),
@@ -94,14 +95,15 @@ impl Kind {
                 if *number < min {
                     return Err(format!("{} is below {}", self.show(value), self.show(&Value::Number(min))));
                 }
-                if max.is_some_and(|max| *number > max) {
-                    let max = max.map_or(Value::Unset, Value::Number);
-                    return Err(format!("{} is above {}", self.show(value), self.show(&max)));
+                if let Some(max) = max
+                    && *number > max
+                {
+                    return Err(format!("{} is above {}", self.show(value), self.show(&Value::Number(max))));
                 }
                 Ok(())
             }
             (Kind::Text(rule), Value::Text(text)) => {
-                rule(text).map_err(|expected| format!("{:?}: {expected} is expected", without_password(text)))
+                rule(text).map_err(|expected| format!("{:?}: expected {expected}", without_password(text)))
             }
             (_, Value::Unset | Value::Flag(_) | Value::Number(_) | Value::Text(_)) => Ok(()),
         }
@@ -114,7 +116,7 @@ impl Kind {
             (Value::Flag(flag), _) => flag.to_string(),
             (Value::Text(_), Kind::Secret) => "(secret)".to_owned(),
             (Value::Text(text), _) => without_password(text),
-            // From one second on in seconds only: `60 s` reads better beside `30 s` than `1 m` does.
+            // Without hours and minutes: `90 s` beside `60 s` reads better than beside `1 m`.
             (Value::Number(number), Kind::Time(..)) => show_number(*number, &TIME_UNITS[2..]),
             (Value::Number(number), Kind::Size(..)) => show_number(*number, SIZE_UNITS),
             (Value::Number(number), _) => number.to_string(),
@@ -127,7 +129,7 @@ impl Kind {
             Kind::Flag => "`true` or `false`".to_owned(),
             Kind::Time(..) => format!("time, {}", self.describe_range()),
             Kind::Size(..) => format!("size, {}", self.describe_range()),
-            Kind::Count(_, _, unit) => format!("number of {unit}, {}", self.describe_range()),
+            Kind::Count(_, _, unit) => format!("{unit}, {}", self.describe_range()),
             Kind::OneOf(words) => format!("`{}`", words.join("`, `")),
             Kind::Text(_) | Kind::Secret => "text".to_owned(),
         }
@@ -168,9 +170,9 @@ impl Kind {
     }
 }
 
+/// In the largest unit that divides it; zero needs none.
 fn show_number(number: u128, units: &[(&str, u128)]) -> String {
-    let whole = units.iter().find(|(_, factor)| number >= *factor && number.is_multiple_of(*factor));
-    match whole.or_else(|| units.iter().find(|(_, factor)| *factor == 1)) {
+    match units.iter().find(|(_, factor)| number >= *factor && number.is_multiple_of(*factor)) {
         Some((unit, factor)) => format!("{} {unit}", number / factor),
         None => number.to_string(),
     }
