@@ -27,6 +27,8 @@ pub enum ErrorKind {
     Poisoned = 7,
     /// This form of put does not fit the producer's way of reporting.
     WrongReportMode = 8,
+    /// Neither an ARN nor a stream name that Kinesis allows.
+    InvalidStreamName = 9,
     /// One or more settings are unknown, unreadable or out of range.
     InvalidConfig = 20,
     /// No region is configured and none was found in the environment.
@@ -52,6 +54,7 @@ impl ErrorKind {
         ErrorKind::Closed,
         ErrorKind::Poisoned,
         ErrorKind::WrongReportMode,
+        ErrorKind::InvalidStreamName,
         ErrorKind::InvalidConfig,
         ErrorKind::NoRegion,
         ErrorKind::NoCredentials,

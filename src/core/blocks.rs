@@ -55,6 +55,11 @@ impl Blocks {
         }
     }
 
+    /// Whether all user records of a sealed block are decided.
+    pub(super) fn is_free(&self, block: u32) -> bool {
+        self.blocks.get(block as usize).is_none_or(|block| block.undecided == 0)
+    }
+
     /// Starts a new epoch; gives the one that ends. Everything accepted so far must be sealed.
     pub(super) fn end_epoch(&mut self) -> u64 {
         self.epochs.push_back(0);

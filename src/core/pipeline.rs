@@ -101,6 +101,8 @@ pub struct Pipeline {
     pub(super) at_work: BTreeMap<JobId, super::take_apart::AtWork>,
     pub(super) next_job: u64,
     next_order: u64,
+    /// A put changed a deadline.
+    stirred: bool,
     /// User records with a lower number do not linger any more: a flush came after them.
     pub(super) flushed_order: u64,
     pub(super) reports: VecDeque<ReportBatch>,
@@ -141,6 +143,7 @@ impl Pipeline {
             at_work: BTreeMap::new(),
             next_job: 0,
             next_order: 0,
+            stirred: false,
             flushed_order: 0,
             reports: VecDeque::new(),
             admitted: VecDeque::new(),
@@ -227,6 +230,12 @@ impl Pipeline {
         self.jobs.pop_front()
     }
 
+    /// Whether [`poll_job`](Pipeline::poll_job) has something.
+    #[must_use]
+    pub fn has_job(&self) -> bool {
+        !self.jobs.is_empty()
+    }
+
     /// The next decided Kinesis record.
     #[must_use]
     pub fn poll_reports(&mut self) -> Option<ReportBatch> {
@@ -261,6 +270,24 @@ impl Pipeline {
     #[must_use]
     pub fn needs_hash_keys(&self) -> bool {
         self.lane_of_shard.len() > 1
+    }
+
+    /// Whether a put stirred something since this was last asked: only then the deadlines may be earlier than before.
+    #[inline]
+    pub fn take_stirred(&mut self) -> bool {
+        std::mem::take(&mut self.stirred)
+    }
+
+    /// Whether the last put for this number of a [`Refusal::Backlog`] was refused, and nothing changed since.
+    #[must_use]
+    pub fn is_refusing(&self, lane: u32) -> bool {
+        self.lanes.get(lane as usize).is_some_and(|lane| lane.refused)
+    }
+
+    /// Whether every user record of a block that had reports is reported: its number may then come again.
+    #[must_use]
+    pub fn is_block_free(&self, block: u32) -> bool {
+        self.blocks.is_free(block)
     }
 
     /// What was done since the start.
@@ -361,6 +388,7 @@ impl Pipeline {
             deadline: now + self.linger(),
             hash_key,
         };
+        self.stirred = true;
         let mut open = self.aggregator.open(&opening);
         let token = open.try_append(keyed, usize::MAX, now).expect("an aggregate without limit takes any user record");
         self.lane_mut(id).open = Some(open);
@@ -391,10 +419,12 @@ impl Pipeline {
     /// Queues a Kinesis record in its lane, by put order.
     pub(super) fn enqueue(&mut self, id: LaneId, sealed: Sealed, now: Time) {
         if id == HOLDING && self.refresh.gave_up() {
+            self.stirred = true;
             return self.take_apart(id, vec![sealed]);
         }
         let expires = sealed.expires(self.config.record_ttl).round_up(EXPIRY_GRID);
         let bytes = sealed.wire_bytes();
+        self.stirred = true;
         let lane = self.lane_mut(id);
         lane.insert(sealed);
         if lane.ready {

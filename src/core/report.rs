@@ -54,6 +54,24 @@ impl ReportBatch {
         batch
     }
 
+    /// What became of user records is not known any more: the state machine broke down.
+    pub(crate) fn broken_down() -> ReportBatch {
+        ReportBatch {
+            members: Members::default(),
+            user_bytes: 0,
+            stored: Stored::Possibly,
+            failure: Some(Failure::Aborted),
+            shard_id: None,
+            sequence_number: None,
+            history: History::default(),
+            aggregated: false,
+            decided: Time::ZERO,
+            partition_key: bytes::Bytes::new(),
+            hash_key: None,
+            payload: None,
+        }
+    }
+
     fn new(sealed: Sealed, stored: Stored, failure: Option<Failure>, decided: Time) -> ReportBatch {
         ReportBatch {
             aggregated: false,

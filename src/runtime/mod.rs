@@ -1,3 +1,25 @@
-//! Everything that touches the world: clock, tasks, locks, the AWS SDK.
+//! Everything that touches the world: clock, tasks, locks, the AWS SDK. The core decides; this layer carries out.
 
+mod budget;
+mod clock;
+mod driver;
+mod keys;
+mod log;
+mod producer;
+mod put;
+mod reports;
+mod side;
+mod slots;
+mod stream;
 pub mod transport;
+mod wait;
+mod worker;
+
+pub(crate) use clock::Clock;
+pub(crate) use producer::ProducerShared;
+pub use producer::ReportMode;
+pub use reports::Reports;
+pub use slots::Ticket;
+pub(crate) use stream::{Placed, Prepared, StreamShared};
+pub(crate) use wait::wait;
+pub(crate) use worker::Worker;

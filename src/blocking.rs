@@ -1,0 +1,167 @@
+//! The blocking face: the same producer for programs without async. Each function that waits takes a time-out.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::core::Report;
+use crate::error::{Error, ErrorKind, PutError};
+use crate::metrics::Counters;
+use crate::producer::{Outstanding, PutMany};
+use crate::record::UserRecord;
+use crate::runtime::transport::Transport;
+use crate::runtime::{Clock, ReportMode, Reports, Ticket, wait};
+use crate::time::Time;
+
+/// Puts user records into Kinesis streams, blocking the calling thread where it waits. See [`crate::Producer`].
+#[derive(Debug)]
+pub struct Producer {
+    inner: crate::Producer,
+}
+
+impl Producer {
+    /// See [`crate::Producer::new`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn new(config: Config) -> Result<Producer, Error> {
+        Producer::with_report_mode(config, ReportMode::Tickets)
+    }
+
+    /// See [`crate::Producer::with_report_mode`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with_report_mode(config: Config, mode: ReportMode) -> Result<Producer, Error> {
+        let created = wait(crate::Producer::with_report_mode(config, mode), &Clock::start(), Time::NEVER);
+        let never = || Error::new(ErrorKind::TimedOut, "waiting without an end ended");
+        Ok(Producer { inner: created.ok_or_else(never)?? })
+    }
+
+    /// See [`crate::Producer::with_transport`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with_transport(config: Config, mode: ReportMode, transport: Arc<dyn Transport>) -> Result<Producer, Error> {
+        Ok(Producer { inner: crate::Producer::with_transport(config, mode, transport)? })
+    }
+
+    /// See [`crate::Producer::stream`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn stream(&self, name: &str) -> Result<Stream, Error> {
+        Ok(Stream { inner: self.inner.stream(name)?, clock: self.inner.shared().clock })
+    }
+
+    /// See [`crate::Producer::poll_reports`].
+    #[must_use]
+    pub fn poll_reports(&self, most: usize, timeout: Duration) -> Reports {
+        self.inner.poll_reports(most, timeout)
+    }
+
+    /// See [`crate::Producer::flush`].
+    #[must_use]
+    pub fn flush(&self, timeout: Duration) -> bool {
+        self.wait(self.inner.flush(timeout)).unwrap_or(false)
+    }
+
+    /// See [`crate::Producer::close`].
+    pub fn close(&self, timeout: Duration) -> usize {
+        self.wait(self.inner.close(timeout)).unwrap_or(0)
+    }
+
+    /// See [`crate::Producer::abort`].
+    pub fn abort(&self) -> usize {
+        self.inner.abort()
+    }
+
+    /// See [`crate::Producer::outstanding`].
+    #[must_use]
+    pub fn outstanding(&self) -> Outstanding {
+        self.inner.outstanding()
+    }
+
+    /// See [`crate::Producer::counters`].
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.inner.counters()
+    }
+
+    /// What it waits for ends by itself: it has its own time-out.
+    fn wait<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        wait(future, &self.inner.shared().clock, Time::NEVER)
+    }
+}
+
+/// A stream of a [`Producer`]. See [`crate::Stream`].
+#[derive(Clone, Debug)]
+pub struct Stream {
+    inner: crate::Stream,
+    clock: Clock,
+}
+
+impl Stream {
+    /// Puts a user record, waiting up to `timeout` for room.
+    ///
+    /// # Errors
+    /// [`PutError`], also `TimedOut`: nothing was kept.
+    pub fn put(&self, record: UserRecord<'_>, timeout: Duration) -> Result<Ticket, PutError> {
+        self.wait(self.inner.put(record), timeout).unwrap_or(Err(PutError::TimedOut))
+    }
+
+    /// See [`crate::Stream::try_put`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn try_put(&self, record: UserRecord<'_>) -> Result<Ticket, PutError> {
+        self.inner.try_put(record)
+    }
+
+    /// Puts many user records in order, waiting up to `timeout` for room; what was accepted until then stays accepted.
+    pub fn put_many(&self, records: &[UserRecord<'_>], timeout: Duration) -> PutMany {
+        let mut many = PutMany::default();
+        let done = self.wait(self.inner.put_many_into(records, &mut many), timeout).is_some();
+        if !done {
+            many.stopped = Some(PutError::TimedOut);
+        }
+        many
+    }
+
+    /// See [`crate::Stream::try_put_many`].
+    pub fn try_put_many(&self, records: &[UserRecord<'_>]) -> PutMany {
+        self.inner.try_put_many(records)
+    }
+
+    /// Puts a user record without a ticket, waiting up to `timeout` for room. See [`crate::Stream::put_detached`].
+    ///
+    /// # Errors
+    /// [`PutError`], also `TimedOut`: nothing was kept.
+    pub fn put_detached(&self, record: UserRecord<'_>, opaque: u64, timeout: Duration) -> Result<(), PutError> {
+        self.wait(self.inner.put_detached(record, opaque), timeout).unwrap_or(Err(PutError::TimedOut))
+    }
+
+    /// See [`crate::Stream::try_put_detached`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn try_put_detached(&self, record: UserRecord<'_>, opaque: u64) -> Result<(), PutError> {
+        self.inner.try_put_detached(record, opaque)
+    }
+
+    /// See [`crate::Stream::try_put_many_detached`].
+    pub fn try_put_many_detached(&self, records: &[(UserRecord<'_>, u64)]) -> PutMany {
+        self.inner.try_put_many_detached(records)
+    }
+
+    /// Waits up to `timeout` for a ticket's report.
+    #[must_use]
+    pub fn report(&self, ticket: &mut Ticket, timeout: Duration) -> Option<Report> {
+        self.wait(ticket, timeout)
+    }
+
+    fn wait<T>(&self, future: impl Future<Output = T>, timeout: Duration) -> Option<T> {
+        wait(future, &self.clock, self.clock.now() + timeout)
+    }
+}

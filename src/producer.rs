@@ -1,0 +1,329 @@
+//! The async face. Its futures run on any executor: the producer has threads of its own, and the faces only wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::error::{Error, ErrorKind, PutError};
+use crate::metrics::Counters;
+use crate::record::UserRecord;
+use crate::runtime::transport::Transport;
+use crate::runtime::{AwsTransport, Placed, Prepared, ProducerShared, ReportMode, Reports, StreamShared, Ticket, Worker};
+
+/// Puts user records into Kinesis streams.
+///
+/// One producer serves many streams and threads; it owns a few threads of its own. Dropping it stops it at once: what is
+/// undecided is reported `Aborted`. Call [`close`](Producer::close) to finish first.
+pub struct Producer {
+    shared: Arc<ProducerShared>,
+}
+
+impl Producer {
+    /// A producer that reports by [`Ticket`].
+    ///
+    /// # Errors
+    /// `InvalidConfig` with all that is wrong; `NoRegion`, `NoCredentials`, `Io` (a certificate file), `Runtime`.
+    pub async fn new(config: Config) -> Result<Producer, Error> {
+        Producer::with_report_mode(config, ReportMode::Tickets).await
+    }
+
+    /// A producer that reports as `mode` says.
+    ///
+    /// # Errors
+    /// As [`Producer::new`].
+    pub async fn with_report_mode(config: Config, mode: ReportMode) -> Result<Producer, Error> {
+        config.check()?;
+        let worker = Arc::new(Worker::start(config.worker_threads)?);
+        let settings = config.clone();
+        let transport = worker.spawn(async move { AwsTransport::new(&settings).await }).await.map_err(|cause| {
+            Error::new(ErrorKind::Runtime, format!("the connection to AWS could not be set up: {cause}")).with_source(cause)
+        })??;
+        Ok(Producer { shared: ProducerShared::new(config, mode, worker, Arc::new(transport))? })
+    }
+
+    /// A producer over another transport: for tests and benches of programs that use this library.
+    ///
+    /// # Errors
+    /// `InvalidConfig`, `Runtime`.
+    pub fn with_transport(config: Config, mode: ReportMode, transport: Arc<dyn Transport>) -> Result<Producer, Error> {
+        config.check()?;
+        let worker = Arc::new(Worker::start(config.worker_threads)?);
+        Ok(Producer { shared: ProducerShared::new(config, mode, worker, transport)? })
+    }
+
+    /// A stream by name or ARN. It is opened at its first use: its shards are looked up in the background.
+    ///
+    /// # Errors
+    /// `InvalidStreamName` unless it is an ARN or 1 to 128 of the characters a–z, A–Z, 0–9, `_`, `.` and `-`.
+    pub fn stream(&self, name: &str) -> Result<Stream, Error> {
+        check_stream_name(name)?;
+        Ok(Stream { shared: self.shared.stream(name) })
+    }
+
+    /// Takes reports from the queue of [`ReportMode::Queue`]: waits up to `timeout` for the first, then takes at most `most`
+    /// (but at least those of one Kinesis record). Blocks the calling thread.
+    #[must_use]
+    pub fn poll_reports(&self, most: usize, timeout: Duration) -> Reports {
+        self.shared.poll_reports(most, timeout)
+    }
+
+    /// Sends what was accepted so far without further linger, and waits until it is decided, at most `timeout`. Returns whether
+    /// it is. Pacing and backoff go on as they are.
+    pub async fn flush(&self, timeout: Duration) -> bool {
+        Arc::clone(&self.shared).flush(self.shared.clock.now() + timeout).await
+    }
+
+    /// Takes no more user records (waiting puts get `Closed`), flushes, and after `timeout` reports the rest `Aborted`. Returns
+    /// how many user records that were. The producer is stopped afterwards.
+    pub async fn close(&self, timeout: Duration) -> usize {
+        self.shared.stop_intake();
+        self.flush(timeout).await;
+        let rest = self.shared.abort();
+        if rest > 0 {
+            tracing::warn!(rest, "closed before everything was decided: the rest was reported Aborted");
+        }
+        rest
+    }
+
+    /// Stops at once: what is undecided is reported `Aborted` before this returns. Returns how many user records that were.
+    pub fn abort(&self) -> usize {
+        self.shared.abort()
+    }
+
+    /// What was accepted and not delivered yet: user records, and bytes of data and partition keys.
+    #[must_use]
+    pub fn outstanding(&self) -> Outstanding {
+        let (records, bytes) = self.shared.outstanding();
+        Outstanding { records, bytes, oldest: self.shared.oldest() }
+    }
+
+    /// What was done since the producer was created.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.shared.counters()
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<ProducerShared> {
+        &self.shared
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        self.shared.abort();
+    }
+}
+
+impl std::fmt::Debug for Producer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Producer").field("outstanding", &self.outstanding()).finish_non_exhaustive()
+    }
+}
+
+/// What a producer holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Outstanding {
+    /// User records.
+    pub records: usize,
+    /// Bytes of data and partition keys.
+    pub bytes: usize,
+    /// How long ago the oldest undecided one was put.
+    pub oldest: Option<Duration>,
+}
+
+/// A stream of a [`Producer`]. Cheap to clone; any thread may put. It outlives its producer, but then refuses everything.
+#[derive(Clone)]
+pub struct Stream {
+    shared: Arc<StreamShared>,
+}
+
+impl Stream {
+    /// Puts a user record, waiting for room if there is none.
+    ///
+    /// # Errors
+    /// [`PutError`]: nothing was kept. Never `QueueFull`, except in a producer that reports by queue, when only taking reports
+    /// could make room.
+    ///
+    /// # Cancel safety
+    /// A future dropped before it is ready has kept nothing.
+    pub async fn put(&self, record: UserRecord<'_>) -> Result<Ticket, PutError> {
+        let prepared = self.shared.prepare(record, None)?;
+        let mut ticket = None;
+        self.shared.put_all(&[prepared], &mut |placed| ticket = into_ticket(placed)).await?;
+        ticket.ok_or(PutError::WrongReportMode)
+    }
+
+    /// Puts a user record if there is room for it.
+    ///
+    /// # Errors
+    /// [`PutError`], also `QueueFull`: nothing was kept.
+    #[inline]
+    pub fn try_put(&self, record: UserRecord<'_>) -> Result<Ticket, PutError> {
+        let prepared = self.shared.prepare(record, None)?;
+        let mut ticket = None;
+        let (_, stopped) = self.shared.try_put_all(&[prepared], |placed| ticket = into_ticket(placed));
+        stopped.map_or_else(|| ticket.ok_or(PutError::WrongReportMode), Err)
+    }
+
+    /// Puts many user records in order, waiting for room where there is none. It is the fastest way: one lock for 64 user
+    /// records, and keys that were not seen lately are hashed together.
+    ///
+    /// # Cancel safety
+    /// A future dropped before it is ready has put some prefix, whose tickets are lost.
+    pub async fn put_many(&self, records: &[UserRecord<'_>]) -> PutMany {
+        let mut many = PutMany::default();
+        self.put_many_into(records, &mut many).await;
+        many
+    }
+
+    /// Puts a prefix of `records`, as far as there is room.
+    #[must_use]
+    pub fn try_put_many(&self, records: &[UserRecord<'_>]) -> PutMany {
+        let mut many = PutMany::default();
+        self.in_chunks(records.iter().map(|record| (*record, None)), &mut many, |prepared, many| {
+            many.stopped = self.shared.try_put_all(prepared, |placed| many_add(&mut many.accepted, &mut many.tickets, placed)).1;
+        });
+        many
+    }
+
+    /// Puts a user record without a ticket, waiting for room. Its report goes to the queue or the callback with the number
+    /// `opaque`; a producer that reports by ticket only counts it.
+    ///
+    /// # Errors
+    /// As [`Stream::put`].
+    ///
+    /// # Cancel safety
+    /// A future dropped before it is ready has kept nothing.
+    pub async fn put_detached(&self, record: UserRecord<'_>, opaque: u64) -> Result<(), PutError> {
+        let prepared = self.shared.prepare(record, Some(opaque))?;
+        self.shared.put_all(&[prepared], &mut |_| {}).await
+    }
+
+    /// The same if there is room.
+    ///
+    /// # Errors
+    /// As [`Stream::try_put`].
+    pub fn try_put_detached(&self, record: UserRecord<'_>, opaque: u64) -> Result<(), PutError> {
+        let prepared = self.shared.prepare(record, Some(opaque))?;
+        let (_, stopped) = self.shared.try_put_all(&[prepared], |_| {});
+        stopped.map_or(Ok(()), Err)
+    }
+
+    /// Puts a prefix of `records`, each with its number, without tickets, as far as there is room.
+    #[must_use]
+    pub fn try_put_many_detached(&self, records: &[(UserRecord<'_>, u64)]) -> PutMany {
+        let mut many = PutMany::default();
+        self.in_chunks(records.iter().map(|(record, opaque)| (*record, Some(*opaque))), &mut many, |prepared, many| {
+            many.stopped = self.shared.try_put_all(prepared, |_| many.accepted += 1).1;
+        });
+        many
+    }
+
+    /// Puts many user records, each with its number, without tickets, waiting for room.
+    ///
+    /// # Cancel safety
+    /// A future dropped before it is ready has put some prefix.
+    pub async fn put_many_detached(&self, records: &[(UserRecord<'_>, u64)]) -> PutMany {
+        let mut many = PutMany::default();
+        let mut prepared = Vec::with_capacity(CHUNK.min(records.len()));
+        for chunk in records.chunks(CHUNK) {
+            prepared.clear();
+            let chunk = chunk.iter().map(|(record, opaque)| (*record, Some(*opaque)));
+            let checked = self.shared.prepare_many(chunk, &mut prepared);
+            let put = self.shared.put_all(&prepared, &mut |_| many.accepted += 1).await;
+            many.stopped = put.and(checked).err();
+            if many.stopped.is_some() {
+                break;
+            }
+        }
+        many
+    }
+
+    /// What was done on this stream since it was opened.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.shared.counters()
+    }
+
+    /// The name or ARN it was opened by.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    pub(crate) async fn put_many_into(&self, records: &[UserRecord<'_>], many: &mut PutMany) {
+        many.tickets.reserve(records.len());
+        let mut prepared = Vec::with_capacity(CHUNK.min(records.len()));
+        for chunk in records.chunks(CHUNK) {
+            prepared.clear();
+            let checked = self.shared.prepare_many(chunk.iter().map(|record| (*record, None)), &mut prepared);
+            let mut add = |placed| many_add(&mut many.accepted, &mut many.tickets, placed);
+            let put = self.shared.put_all(&prepared, &mut add).await;
+            many.stopped = put.and(checked).err();
+            if many.stopped.is_some() {
+                return;
+            }
+        }
+    }
+
+    /// Prepares user records chunk by chunk and puts each chunk, until something stops it.
+    fn in_chunks<'a>(
+        &self,
+        mut records: impl ExactSizeIterator<Item = (UserRecord<'a>, Option<u64>)>,
+        many: &mut PutMany,
+        mut put: impl FnMut(&[Prepared<'a>], &mut PutMany),
+    ) {
+        let mut prepared = Vec::with_capacity(CHUNK.min(records.len()));
+        while records.len() > 0 && many.stopped.is_none() {
+            prepared.clear();
+            let checked = self.shared.prepare_many(records.by_ref().take(CHUNK), &mut prepared);
+            put(&prepared, many);
+            many.stopped = many.stopped.or(checked.err());
+        }
+    }
+}
+
+/// User records prepared together: enough to hash their keys in lanes, few enough to stay in the cache.
+const CHUNK: usize = 256;
+
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stream").field("name", &self.name()).finish_non_exhaustive()
+    }
+}
+
+/// What became of a put of many.
+#[derive(Debug, Default)]
+#[must_use = "it says how many user records were accepted"]
+pub struct PutMany {
+    /// How many user records were accepted: the first ones, in order.
+    pub accepted: usize,
+    /// Their tickets; empty for puts without.
+    pub tickets: Vec<Ticket>,
+    /// Why the next one was not accepted; `None` if all were.
+    pub stopped: Option<PutError>,
+}
+
+fn many_add(accepted: &mut usize, tickets: &mut Vec<Ticket>, placed: Placed) {
+    *accepted += 1;
+    tickets.extend(into_ticket(placed));
+}
+
+fn into_ticket(placed: Placed) -> Option<Ticket> {
+    match placed {
+        Placed::Ticket(block, index) => Some(Ticket::new(block, index)),
+        Placed::Detached => None,
+    }
+}
+
+fn check_stream_name(name: &str) -> Result<(), Error> {
+    let short = name.strip_prefix("arn:").and_then(|arn| arn.rsplit_once(":stream/")).map_or(name, |(_, short)| short);
+    let sound = (1..=128).contains(&short.len())
+        && short.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
+    if sound {
+        return Ok(());
+    }
+    let message = format!("stream {name:?}: an ARN, or 1 to 128 of the characters a-z, A-Z, 0-9, _, . and - is expected");
+    Err(Error::new(ErrorKind::InvalidStreamName, message))
+}

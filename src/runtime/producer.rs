@@ -1,0 +1,219 @@
+//! What the streams of a producer share: threads, connections, budget, the transport, and the way reports go.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::budget::Budget;
+use super::clock::Clock;
+use super::driver::Driver;
+use super::reports::{Budgets, ReportQueue, Reports};
+use super::stream::{Delivered, StreamShared};
+use super::transport::Transport;
+use super::worker::{Worker, spawn_thread};
+use crate::config::Config;
+use crate::error::Error;
+use crate::metrics::Counters;
+use crate::time::Time;
+
+/// How reports reach the caller.
+#[derive(Default)]
+#[non_exhaustive]
+pub enum ReportMode {
+    /// Each put gives a [`Ticket`](super::Ticket).
+    #[default]
+    Tickets,
+    /// Puts give a number of the caller's; reports are taken from a queue. A user record counts as outstanding until its report
+    /// is taken.
+    Queue,
+    /// The same, but one thread calls this function with the reports, one call at a time. A user record counts as outstanding
+    /// until the call has returned. The function may put; it must not close or drop the producer.
+    Callback(Box<dyn FnMut(Reports) + Send>),
+}
+
+impl std::fmt::Debug for ReportMode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            ReportMode::Tickets => "Tickets",
+            ReportMode::Queue => "Queue",
+            ReportMode::Callback(_) => "Callback",
+        })
+    }
+}
+
+/// A producer, as its faces and streams see it.
+pub(crate) struct ProducerShared {
+    config: Config,
+    pub(crate) clock: Clock,
+    pub(crate) worker: Arc<Worker>,
+    transport: Arc<dyn Transport>,
+    budget: Arc<Budget>,
+    connections: Arc<Semaphore>,
+    delivered: Delivered,
+    streams: Mutex<HashMap<String, Arc<StreamShared>>>,
+    closed: AtomicBool,
+}
+
+impl ProducerShared {
+    /// # Errors
+    /// `InvalidConfig`, or `Runtime` if the callback's thread cannot be started.
+    pub(crate) fn new(
+        config: Config,
+        mode: ReportMode,
+        worker: Arc<Worker>,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Arc<ProducerShared>, Error> {
+        config.check()?;
+        let ignored = config.ignored_keys();
+        if !ignored.is_empty() {
+            tracing::warn!(keys = ignored.join(", "), "these settings are known and have no effect in this library");
+        }
+        let delivered = match mode {
+            ReportMode::Tickets => Delivered::Tickets,
+            ReportMode::Queue => Delivered::Queue(Arc::default()),
+            ReportMode::Callback(callback) => Delivered::Queue(start_dispatcher(callback)?),
+        };
+        Ok(Arc::new(ProducerShared {
+            clock: Clock::start(),
+            worker,
+            transport,
+            budget: Arc::new(Budget::new(config.max_outstanding_records, config.max_outstanding_bytes)),
+            connections: Arc::new(Semaphore::new(config.max_connections)),
+            delivered,
+            streams: Mutex::default(),
+            closed: AtomicBool::new(false),
+            config,
+        }))
+    }
+
+    /// The stream of this name or ARN, opened at its first use.
+    pub(crate) fn stream(&self, name: &str) -> Arc<StreamShared> {
+        let mut streams = self.streams();
+        if let Some(stream) = streams.get(name) {
+            return Arc::clone(stream);
+        }
+        let config = self.config.for_stream(name);
+        let share = config.max_outstanding_records.is_some() || config.max_outstanding_bytes.is_some();
+        let share = share.then(|| {
+            let records = config.max_outstanding_records.unwrap_or(usize::MAX);
+            Arc::new(Budget::new(records, config.max_outstanding_bytes.unwrap_or(usize::MAX)))
+        });
+        let budgets = Budgets { producer: Arc::clone(&self.budget), stream: share };
+        let seed = fastrand::u64(..);
+        let stream = StreamShared::new(name.into(), config, seed, self.clock, budgets, self.delivered.clone());
+        let stream = Arc::new(stream);
+        if self.closed.load(SeqCst) {
+            stream.close();
+        } else {
+            let driver = Driver {
+                stream: Arc::clone(&stream),
+                transport: Arc::clone(&self.transport),
+                worker: Arc::clone(&self.worker),
+                connections: Arc::clone(&self.connections),
+            };
+            self.worker.spawn(driver.run());
+        }
+        streams.insert(name.to_owned(), Arc::clone(&stream));
+        stream
+    }
+
+    /// User records and bytes accepted and not delivered.
+    pub(crate) fn outstanding(&self) -> (usize, usize) {
+        self.budget.outstanding()
+    }
+
+    /// How long ago the oldest undecided user record was put.
+    pub(crate) fn oldest(&self) -> Option<Duration> {
+        let oldest = self.all_streams().iter().filter_map(|stream| stream.oldest()).min()?;
+        Some(self.clock.now().since(oldest))
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        let mut sum = Counters::default();
+        self.all_streams().iter().for_each(|stream| sum.add(&stream.counters()));
+        sum
+    }
+
+    /// Takes reports from the queue; none if the producer has another way of reporting.
+    pub(crate) fn poll_reports(&self, most: usize, timeout: Duration) -> Reports {
+        match &self.delivered {
+            Delivered::Queue(queue) => queue.poll(most, &self.clock, self.clock.now() + timeout),
+            Delivered::Tickets => Reports::default(),
+        }
+    }
+
+    /// Ends the linger of all accepted user records and waits until they are decided, or until `deadline`. Returns whether they
+    /// are.
+    pub(crate) async fn flush(self: Arc<ProducerShared>, deadline: Time) -> bool {
+        let producer = Arc::clone(&self);
+        // The clock waits only on the producer's runtime.
+        let task = self.worker.spawn(async move {
+            let streams = producer.all_streams();
+            let flushes: Vec<Option<u64>> =
+                streams.iter().map(|stream| stream.enter(|pipeline, now| pipeline.flush(now))).collect();
+            let decided = async {
+                for (stream, flush) in streams.iter().zip(flushes) {
+                    let Some(flush) = flush else { continue };
+                    let is_flushed = |context: &mut Context<'_>| stream.is_flushed(flush, context.waker());
+                    poll_fn(|context| if is_flushed(context) { Poll::Ready(()) } else { Poll::Pending }).await;
+                }
+            };
+            tokio::select! {
+                () = decided => true,
+                () = producer.clock.wait_until(deadline) => false,
+            }
+        });
+        // An error means that the producer was dropped, which reported everything.
+        task.await.unwrap_or(true)
+    }
+
+    /// Takes no more user records; those who wait for room are told.
+    pub(crate) fn stop_intake(&self) {
+        self.closed.store(true, SeqCst);
+        for stream in self.all_streams() {
+            stream.close();
+            stream.budgets.all().for_each(|budget| budget.close());
+        }
+        self.budget.close();
+    }
+
+    /// Stops at once: everything undecided is reported as aborted before this returns. Gives how many user records that were.
+    pub(crate) fn abort(&self) -> usize {
+        self.stop_intake();
+        let aborted = self.all_streams().iter().map(|stream| stream.abort()).sum();
+        self.worker.stop();
+        if let Delivered::Queue(queue) = &self.delivered {
+            queue.end();
+        }
+        aborted
+    }
+
+    fn all_streams(&self) -> Vec<Arc<StreamShared>> {
+        self.streams().values().cloned().collect()
+    }
+
+    fn streams(&self) -> MutexGuard<'_, HashMap<String, Arc<StreamShared>>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Starts the thread that calls the caller's function. It ends when the queue does and is empty.
+fn start_dispatcher(mut callback: Box<dyn FnMut(Reports) + Send>) -> Result<Arc<ReportQueue>, Error> {
+    let queue: Arc<ReportQueue> = Arc::default();
+    let taken = Arc::clone(&queue);
+    spawn_thread("kinesis-reports", move || {
+        while let Some(reports) = taken.next() {
+            // A panic of the caller's must not silence the reports that follow.
+            let call = std::panic::AssertUnwindSafe(|| callback(reports));
+            if std::panic::catch_unwind(call).is_err() {
+                tracing::error!("the report callback panicked; its reports count as delivered");
+            }
+        }
+    })?;
+    Ok(queue)
+}

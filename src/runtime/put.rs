@@ -1,0 +1,136 @@
+//! Puts as the faces need them: at once or not at all, or waiting for room; one user record or many in order. Room in the budget
+//! is reserved before the stream's lock is taken.
+
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Poll;
+
+use super::stream::{NotTaken, Placed, Prepared, StreamShared};
+use crate::error::PutError;
+
+impl StreamShared {
+    /// Puts a prefix of `records` without waiting: gives how many were taken, and why not more.
+    #[inline]
+    pub(crate) fn try_put_all(&self, records: &[Prepared<'_>], placed: impl FnMut(Placed)) -> (usize, Option<PutError>) {
+        let (taken, stopped) = self.try_put_prefix(records, placed);
+        (taken, stopped.map(NotTaken::into_refusal))
+    }
+
+    /// Puts all of `records`, waiting for room where there is none. `placed` is called for each that was taken, in order, also
+    /// when the future is dropped before its end.
+    pub(crate) async fn put_all(&self, records: &[Prepared<'_>], placed: &mut impl FnMut(Placed)) -> Result<(), PutError> {
+        let mut rest = records;
+        loop {
+            let (taken, stopped) = self.try_put_prefix(rest, &mut *placed);
+            rest = rest.get(taken..).unwrap_or_default();
+            match stopped {
+                None => return Ok(()),
+                Some(NotTaken::Backlog(lane)) => self.lane_has_room(lane).await,
+                Some(NotTaken::Refused(PutError::QueueFull)) => {
+                    let Some((first, others)) = rest.split_first() else { return Ok(()) };
+                    self.reserve_in_line(first.bytes()).await?;
+                    match self.put_reserved(std::slice::from_ref(first), &mut *placed) {
+                        (_, None) => rest = others,
+                        (_, Some(NotTaken::Backlog(lane))) => self.lane_has_room(lane).await,
+                        (_, Some(NotTaken::Refused(why))) => return Err(why),
+                    }
+                }
+                Some(NotTaken::Refused(why)) => return Err(why),
+            }
+        }
+    }
+
+    #[inline]
+    fn try_put_prefix(&self, records: &[Prepared<'_>], placed: impl FnMut(Placed)) -> (usize, Option<NotTaken>) {
+        let reserved = self.reserve(records);
+        let (taken, stopped) = self.put_reserved(records.get(..reserved).unwrap_or_default(), placed);
+        let full = (reserved < records.len()).then_some(NotTaken::Refused(PutError::QueueFull));
+        (taken, stopped.or(full))
+    }
+
+    /// Puts user records for which room is reserved, and gives back what is not used.
+    #[inline]
+    fn put_reserved(&self, records: &[Prepared<'_>], placed: impl FnMut(Placed)) -> (usize, Option<NotTaken>) {
+        // A bug in the core must not unwind into the caller.
+        let put = catch_unwind(AssertUnwindSafe(|| self.put(records, placed)));
+        let (taken, stopped) = put.unwrap_or((0, Some(NotTaken::Refused(PutError::Poisoned))));
+        self.unreserve(records.get(taken..).unwrap_or_default());
+        (taken, stopped)
+    }
+
+    /// Reserves room for user records, in order, as far as there is some; gives how many.
+    #[inline]
+    fn reserve(&self, records: &[Prepared<'_>]) -> usize {
+        let bytes = records.iter().map(Prepared::bytes).sum();
+        if self.try_reserve(records.len(), bytes) {
+            return records.len();
+        }
+        records.iter().take_while(|record| self.try_reserve(1, record.bytes())).count()
+    }
+
+    /// Reserves room in the producer's budget and in the stream's share.
+    #[inline]
+    fn try_reserve(&self, records: usize, bytes: usize) -> bool {
+        if !self.budgets.producer.try_reserve(records, bytes) {
+            return false;
+        }
+        let share = self.budgets.stream.as_ref().is_none_or(|share| share.try_reserve(records, bytes));
+        if !share {
+            self.budgets.producer.release(records, bytes);
+        }
+        share
+    }
+
+    fn unreserve(&self, records: &[Prepared<'_>]) {
+        if !records.is_empty() {
+            let bytes = records.iter().map(Prepared::bytes).sum();
+            self.budgets.all().for_each(|budget| budget.release(records.len(), bytes));
+        }
+    }
+
+    /// Room for one user record, waited for in line, in both budgets.
+    async fn reserve_in_line(&self, bytes: usize) -> Result<(), PutError> {
+        let Some(share) = &self.budgets.stream else { return self.budgets.producer.reserve(1, bytes).await };
+        share.reserve(1, bytes).await?;
+        let mut held = Held { share, bytes: Some(bytes) };
+        self.budgets.producer.reserve(1, bytes).await?;
+        held.bytes = None;
+        Ok(())
+    }
+
+    /// Waits until a lane that refused may have room.
+    async fn lane_has_room(&self, lane: u32) {
+        let mut registered = false;
+        poll_fn(|context| {
+            if registered {
+                return Poll::Ready(());
+            }
+            registered = self.wait_for_lane(lane, context.waker());
+            if registered { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+    }
+}
+
+/// Room in a stream's share while the producer's is waited for.
+struct Held<'a> {
+    share: &'a super::budget::Budget,
+    bytes: Option<usize>,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if let Some(bytes) = self.bytes {
+            self.share.release(1, bytes);
+        }
+    }
+}
+
+impl NotTaken {
+    fn into_refusal(self) -> PutError {
+        match self {
+            NotTaken::Refused(why) => why,
+            NotTaken::Backlog(_) => PutError::QueueFull,
+        }
+    }
+}

@@ -1,0 +1,462 @@
+//! One stream: its state machine behind one short lock, the way in (`put`), and what has to happen after every input once the
+//! lock is released: tickets are filled, reports queued, room given back, wakers woken, jobs started, lines logged.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Waker;
+
+use tokio::sync::Notify;
+
+use super::clock::Clock;
+use super::keys;
+use super::log::Log;
+use super::reports::{Budgets, Delivery, ReportQueue};
+use super::side::Side;
+use super::slots::SlotBlock;
+use crate::config::StreamConfig;
+use crate::core::{Event, Hashed, Job, Pipeline, Refusal, ReportBatch, key_digest};
+use crate::error::PutError;
+use crate::metrics::Counters;
+use crate::record::{HashKey, MAX_KINESIS_RECORD_BYTES, MAX_PARTITION_KEY_CHARS, UserRecord};
+use crate::time::Time;
+
+/// User records that are put under one hold of the lock, at most: some 5 µs.
+pub(crate) const SLICE: usize = 64;
+
+/// How the user records of a producer are reported.
+#[derive(Clone, Debug)]
+pub(crate) enum Delivered {
+    /// By ticket.
+    Tickets,
+    /// By a queue, which the caller or the callback's thread empties.
+    Queue(Arc<ReportQueue>),
+}
+
+/// A stream of a producer.
+#[derive(Debug)]
+pub(crate) struct StreamShared {
+    pub(crate) name: Arc<str>,
+    pub(crate) clock: Clock,
+    pub(crate) budgets: Budgets,
+    pub(crate) delivered: Delivered,
+    pub(crate) wake_driver: Notify,
+    max_user_record_size: usize,
+    needs_hash_keys: AtomicBool,
+    /// A panic under the lock poisons it; puts then get `Poisoned`.
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    pipeline: Pipeline,
+    side: Side,
+    /// The driver wakes up by itself at this moment.
+    armed: Time,
+    /// No more user records; the driver ends.
+    closed: bool,
+    /// Puts that wait for room in a shard's queue.
+    backlogged: HashMap<u32, Vec<Waker>>,
+    /// Flushes under way.
+    flushes: Vec<(u64, Waker)>,
+    jobs: Vec<Job>,
+    log: Log,
+}
+
+/// What is left to do once the lock is released.
+#[derive(Default)]
+struct Aftermath {
+    completed: Vec<(Arc<SlotBlock>, super::slots::Part)>,
+    deliveries: Vec<Delivery>,
+    released: Vec<(usize, usize)>,
+    wakers: Vec<Waker>,
+    events: Vec<Event>,
+    wake_driver: bool,
+}
+
+/// A put that was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotTaken {
+    /// For good, or until the caller does something.
+    Refused(PutError),
+    /// Too much is queued for the user record's shard.
+    Backlog(u32),
+}
+
+/// What an accepted put gives back.
+#[derive(Debug)]
+pub(crate) enum Placed {
+    Ticket(Arc<SlotBlock>, u32),
+    Detached,
+}
+
+/// A user record that passed all checks and has its hash key, if one is needed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Prepared<'a> {
+    pub(crate) hashed: Hashed<'a>,
+    pub(crate) opaque: Option<u64>,
+}
+
+impl Prepared<'_> {
+    /// What the budget counts.
+    #[inline]
+    pub(crate) fn bytes(&self) -> usize {
+        self.hashed.record.partition_key.len() + self.hashed.record.data.len()
+    }
+}
+
+impl StreamShared {
+    pub(crate) fn new(
+        name: Arc<str>,
+        config: StreamConfig,
+        seed: u64,
+        clock: Clock,
+        budgets: Budgets,
+        delivered: Delivered,
+    ) -> StreamShared {
+        let max_user_record_size = config.max_user_record_size;
+        let pipeline = Pipeline::new(config, budgets.producer.max_bytes(), seed, clock.now());
+        StreamShared {
+            name,
+            clock,
+            budgets,
+            delivered,
+            wake_driver: Notify::new(),
+            max_user_record_size,
+            needs_hash_keys: AtomicBool::new(false),
+            state: Mutex::new(State {
+                pipeline,
+                side: Side::default(),
+                armed: Time::NEVER,
+                closed: false,
+                backlogged: HashMap::new(),
+                flushes: Vec::new(),
+                jobs: Vec::new(),
+                log: Log::default(),
+            }),
+        }
+    }
+
+    /// Checks a user record and hashes its partition key. Runs on: any thread, without the lock.
+    ///
+    /// # Errors
+    /// What is wrong with the user record, or with the way it is put.
+    #[inline]
+    pub(crate) fn prepare<'a>(&self, record: UserRecord<'a>, opaque: Option<u64>) -> Result<Prepared<'a>, PutError> {
+        self.check(&record, opaque)?;
+        let key_digest = key_digest(record.partition_key);
+        let hash_key = self.needs_hash_keys.load(Relaxed).then(|| hash_key(&record, key_digest));
+        Ok(Prepared { hashed: Hashed { record, key_digest, hash_key }, opaque })
+    }
+
+    /// The same for many; each key that is new to the thread's cache is hashed together with the others.
+    ///
+    /// # Errors
+    /// The first thing that is wrong; `out` holds the user records before it.
+    pub(crate) fn prepare_many<'a>(
+        &self,
+        records: impl Iterator<Item = (UserRecord<'a>, Option<u64>)>,
+        out: &mut Vec<Prepared<'a>>,
+    ) -> Result<(), PutError> {
+        let needs_hash_keys = self.needs_hash_keys.load(Relaxed);
+        let mut missing: Vec<usize> = Vec::new();
+        let mut checked = Ok(());
+        for (record, opaque) in records {
+            checked = self.check(&record, opaque);
+            if checked.is_err() {
+                break;
+            }
+            let key_digest = key_digest(record.partition_key);
+            let mut hash_key = record.explicit_hash_key;
+            if needs_hash_keys && hash_key.is_none() {
+                hash_key = keys::find(record.partition_key, key_digest);
+                if hash_key.is_none() {
+                    missing.push(out.len());
+                }
+            }
+            out.push(Prepared { hashed: Hashed { record, key_digest, hash_key }, opaque });
+        }
+        keys::hash_missing(out, &missing);
+        checked
+    }
+
+    /// Puts user records for which room is reserved, in order, until one is not taken. Gives how many were, and why not more.
+    pub(crate) fn put(&self, records: &[Prepared<'_>], mut placed: impl FnMut(Placed)) -> (usize, Option<NotTaken>) {
+        let mut taken = 0;
+        while let Some(slice) = records.get(taken..).filter(|rest| !rest.is_empty()) {
+            let slice = slice.get(..SLICE).unwrap_or(slice);
+            let (count, stopped) = self.put_slice(slice, &mut placed);
+            taken += count;
+            match stopped {
+                None => {}
+                // Rare: the shard map came after the keys were looked at. Hash, and enter again.
+                Some(Stop::NeedsHashKey) => {
+                    let Some(next) = records.get(taken) else { break };
+                    let mut next = *next;
+                    next.hashed.hash_key = Some(hash_key(&next.hashed.record, next.hashed.key_digest));
+                    match self.put_slice(&[next], &mut placed) {
+                        (1, _) => taken += 1,
+                        (_, Some(Stop::NotTaken(why))) => return (taken, Some(why)),
+                        (_, _) => return (taken, Some(NotTaken::Refused(PutError::Poisoned))),
+                    }
+                }
+                Some(Stop::NotTaken(why)) => return (taken, Some(why)),
+            }
+        }
+        (taken, None)
+    }
+
+    #[inline]
+    fn put_slice(&self, slice: &[Prepared<'_>], placed: &mut impl FnMut(Placed)) -> (usize, Option<Stop>) {
+        let now = self.clock.now();
+        let _wake = WakeOnPanic(&self.wake_driver);
+        let Ok(mut state) = self.state.lock() else {
+            return (0, Some(Stop::NotTaken(NotTaken::Refused(PutError::Poisoned))));
+        };
+        let State { pipeline, side, closed, .. } = &mut *state;
+        if *closed {
+            return (0, Some(Stop::NotTaken(NotTaken::Refused(PutError::Closed))));
+        }
+        let mut taken = 0;
+        let mut stopped = None;
+        for prepared in slice {
+            match pipeline.put(&prepared.hashed, now) {
+                Ok(token) => placed(side.place(token, prepared.opaque, matches!(self.delivered, Delivered::Tickets))),
+                Err(Refusal::NeedsHashKey) => {
+                    stopped = Some(Stop::NeedsHashKey);
+                    break;
+                }
+                Err(Refusal::Backlog(lane)) => {
+                    stopped = Some(Stop::NotTaken(NotTaken::Backlog(lane)));
+                    break;
+                }
+            }
+            taken += 1;
+        }
+        let wake = pipeline.take_stirred()
+            && (pipeline.has_job() || pipeline.poll_timeout().min(pipeline.transmit_due()) < state.armed);
+        if wake {
+            state.armed = Time::ZERO;
+        }
+        drop(state);
+        if wake {
+            self.wake_driver.notify_one();
+        }
+        (taken, stopped)
+    }
+
+    /// Registers `waker` to be woken when there is room again for a lane that refused. False if there may be room by now.
+    pub(crate) fn wait_for_lane(&self, lane: u32, waker: &Waker) -> bool {
+        let Ok(mut state) = self.state.lock() else { return false };
+        if state.closed || !state.pipeline.is_refusing(lane) {
+            return false;
+        }
+        state.backlogged.entry(lane).or_default().push(waker.clone());
+        true
+    }
+
+    /// Does something to the state machine, drains its outputs, and does what follows from them. `None` after a panic.
+    pub(crate) fn enter<T>(&self, input: impl FnOnce(&mut Pipeline, Time) -> T) -> Option<T> {
+        let now = self.clock.now();
+        let _wake = WakeOnPanic(&self.wake_driver);
+        let mut state = self.state.lock().ok()?;
+        let result = input(&mut state.pipeline, now);
+        let aftermath = self.drain(&mut state);
+        drop(state);
+        self.finish(aftermath, now);
+        Some(result)
+    }
+
+    /// The jobs that are to be started.
+    pub(crate) fn take_jobs(&self) -> Vec<Job> {
+        self.state.lock().map(|mut state| std::mem::take(&mut state.jobs)).unwrap_or_default()
+    }
+
+    /// Tells when the driver will wake up by itself; a put with an earlier deadline wakes it.
+    pub(crate) fn arm(&self, wake_at: impl FnOnce(&Pipeline) -> Time) -> Option<Time> {
+        let mut state = self.state.lock().ok()?;
+        state.armed = wake_at(&state.pipeline);
+        Some(state.armed)
+    }
+
+    /// Takes no more user records.
+    pub(crate) fn close(&self) {
+        let Ok(mut state) = self.state.lock() else { return };
+        state.closed = true;
+        let wakers: Vec<Waker> = std::mem::take(&mut state.backlogged).into_values().flatten().collect();
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        self.wake_driver.notify_one();
+    }
+
+    /// Reports everything undecided as aborted, also after a panic. Gives how many user records that were.
+    pub(crate) fn abort(&self) -> usize {
+        self.close();
+        let aborted = self.enter(|pipeline, now| {
+            let before = pipeline.counters().user_records_failed;
+            pipeline.abort(now);
+            pipeline.counters().user_records_failed - before
+        });
+        match aborted {
+            Some(count) => count as usize,
+            None => self.give_up(),
+        }
+    }
+
+    /// After a panic under the lock the state machine cannot be trusted; the table of what was accepted can.
+    fn give_up(&self) -> usize {
+        let mut state = match self.state.lock() {
+            Ok(_) => return 0,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        let (tickets, opaques) = state.side.take_undecided();
+        let backlogged = std::mem::take(&mut state.backlogged).into_values().flatten();
+        let wakers: Vec<Waker> = backlogged.chain(state.flushes.drain(..).map(|(_, waker)| waker)).collect();
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        let batch = Arc::new(ReportBatch::broken_down());
+        let tickets_wakers = tickets.iter().flat_map(|block| block.complete_rest(&batch));
+        tickets_wakers.for_each(|(_, waker)| waker.wake());
+        let count = opaques.len();
+        if let Delivered::Queue(queue) = &self.delivered {
+            let delivery = Delivery { batch, position: 0, opaques, bytes: 0, budgets: self.budgets.clone() };
+            queue.push(vec![delivery]);
+        }
+        count
+    }
+
+    /// Whether a flush is over; if not, `waker` is woken when it may be.
+    pub(crate) fn is_flushed(&self, flush: u64, waker: &Waker) -> bool {
+        let Ok(mut state) = self.state.lock() else { return true };
+        let done = state.pipeline.is_flushed(flush);
+        if !done {
+            state.flushes.push((flush, waker.clone()));
+        }
+        done
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        self.state.lock().map(|state| *state.pipeline.counters()).unwrap_or_default()
+    }
+
+    /// When the oldest undecided user record arrived.
+    pub(crate) fn oldest(&self) -> Option<Time> {
+        self.state.lock().ok()?.pipeline.oldest()
+    }
+
+    #[inline]
+    fn check(&self, record: &UserRecord<'_>, opaque: Option<u64>) -> Result<(), PutError> {
+        let UserRecord { partition_key, data, .. } = record;
+        // A character takes at least a byte: short keys need no counting.
+        if partition_key.is_empty() || partition_key.len() > MAX_PARTITION_KEY_CHARS {
+            let chars = partition_key.chars().count();
+            if chars == 0 || chars > MAX_PARTITION_KEY_CHARS {
+                return Err(PutError::InvalidPartitionKey { chars });
+            }
+        }
+        if data.len() > self.max_user_record_size {
+            return Err(PutError::RecordTooLarge { len: data.len(), max: self.max_user_record_size });
+        }
+        let len = data.len() + partition_key.len();
+        if len > MAX_KINESIS_RECORD_BYTES {
+            return Err(PutError::RecordTooLarge { len, max: MAX_KINESIS_RECORD_BYTES });
+        }
+        match (&self.delivered, opaque) {
+            (Delivered::Queue(_), None) => Err(PutError::WrongReportMode),
+            (Delivered::Tickets | Delivered::Queue(_), _) => Ok(()),
+        }
+    }
+
+    /// Drains the outputs of the state machine under the lock.
+    fn drain(&self, state: &mut MutexGuard<'_, State>) -> Aftermath {
+        let mut after = Aftermath::default();
+        let State { pipeline, side, backlogged, flushes, jobs, .. } = &mut **state;
+        while let Some(batch) = pipeline.poll_reports() {
+            let batch = Arc::new(batch);
+            match &self.delivered {
+                Delivered::Tickets => {
+                    after.released.push((batch.members().len(), batch.user_bytes()));
+                    side.complete(&batch, &mut after.completed);
+                }
+                Delivered::Queue(_) => {
+                    let delivered = side.opaques(&batch).map(|(position, opaques)| {
+                        let (batch, budgets) = (Arc::clone(&batch), self.budgets.clone());
+                        Delivery { batch, position, opaques, bytes: 0, budgets }
+                    });
+                    let first = after.deliveries.len();
+                    after.deliveries.extend(delivered);
+                    // All bytes of the batch go with its first part.
+                    if let Some(delivery) = after.deliveries.get_mut(first) {
+                        delivery.bytes = batch.user_bytes();
+                    }
+                }
+            }
+            side.free(&batch, |block| pipeline.is_block_free(block));
+        }
+        while let Some(lane) = pipeline.poll_admitted() {
+            after.wakers.extend(backlogged.remove(&lane).unwrap_or_default());
+        }
+        while let Some(event) = pipeline.poll_event() {
+            after.events.push(event);
+        }
+        while let Some(job) = pipeline.poll_job() {
+            jobs.push(job);
+        }
+        let done = flushes.extract_if(.., |(flush, _)| pipeline.is_flushed(*flush));
+        after.wakers.extend(done.map(|(_, waker)| waker));
+        after.wake_driver = !jobs.is_empty() || pipeline.poll_timeout().min(pipeline.transmit_due()) < state.armed;
+        store_change(&self.needs_hash_keys, state.pipeline.needs_hash_keys());
+        after
+    }
+
+    /// Does what the outputs ask for, without the lock.
+    fn finish(&self, after: Aftermath, now: Time) {
+        for (block, part) in after.completed {
+            block.complete(part).into_iter().for_each(|(_, waker)| waker.wake());
+        }
+        for (records, bytes) in after.released {
+            self.budgets.all().for_each(|budget| budget.release(records, bytes));
+        }
+        if let Delivered::Queue(queue) = &self.delivered {
+            queue.push(after.deliveries);
+        }
+        after.wakers.into_iter().for_each(Waker::wake);
+        if after.wake_driver {
+            self.wake_driver.notify_one();
+        }
+        if !after.events.is_empty() {
+            let mut log = self.state.lock().map(|mut state| std::mem::take(&mut state.log)).unwrap_or_default();
+            after.events.iter().for_each(|event| log.write(&self.name, event, now));
+            if let Ok(mut state) = self.state.lock() {
+                state.log = log;
+            }
+        }
+    }
+}
+
+/// A panic under the lock poisons it: the driver, woken, finds that out and reports the rest as aborted.
+struct WakeOnPanic<'a>(&'a Notify);
+
+impl Drop for WakeOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.notify_one();
+        }
+    }
+}
+
+enum Stop {
+    NeedsHashKey,
+    NotTaken(NotTaken),
+}
+
+fn hash_key(record: &UserRecord<'_>, digest: u64) -> HashKey {
+    record.explicit_hash_key.unwrap_or_else(|| keys::hash_key(record.partition_key, digest))
+}
+
+/// Stores only what changed: puts read it all the time.
+fn store_change(flag: &AtomicBool, needs: bool) {
+    if flag.load(Relaxed) != needs {
+        flag.store(needs, Relaxed);
+    }
+}
