@@ -3,31 +3,31 @@
 use prost::Message;
 
 #[derive(Clone, PartialEq, Message)]
-pub struct AggregatedRecord {
+pub(crate) struct AggregatedRecord {
     #[prost(string, repeated, tag = "1")]
-    pub partition_key_table: Vec<String>,
+    pub(crate) partition_key_table: Vec<String>,
     #[prost(string, repeated, tag = "2")]
-    pub explicit_hash_key_table: Vec<String>,
+    pub(crate) explicit_hash_key_table: Vec<String>,
     #[prost(message, repeated, tag = "3")]
-    pub records: Vec<Record>,
+    pub(crate) records: Vec<Record>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub struct Record {
+pub(crate) struct Record {
     #[prost(uint64, required, tag = "1")]
-    pub partition_key_index: u64,
+    pub(crate) partition_key_index: u64,
     #[prost(uint64, optional, tag = "2")]
-    pub explicit_hash_key_index: Option<u64>,
+    pub(crate) explicit_hash_key_index: Option<u64>,
     #[prost(bytes = "vec", required, tag = "3")]
-    pub data: Vec<u8>,
+    pub(crate) data: Vec<u8>,
     #[prost(message, repeated, tag = "4")]
-    pub tags: Vec<Tag>,
+    pub(crate) tags: Vec<Tag>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub struct Tag {
+pub(crate) struct Tag {
     #[prost(string, required, tag = "1")]
-    pub key: String,
+    pub(crate) key: String,
     #[prost(string, optional, tag = "2")]
-    pub value: Option<String>,
+    pub(crate) value: Option<String>,
 }
