@@ -36,8 +36,17 @@ fn keys(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("{:020}", number as u64 * 0x9E37_79B9)).collect()
 }
 
+/// Whether to run this: all, or what the arguments name.
+fn is_wanted(what: &str) -> bool {
+    let mut names = std::env::args().skip(1).filter(|name| !name.starts_with('-')).peekable();
+    names.peek().is_none() || names.any(|name| what.contains(&name))
+}
+
 /// Runs the candidates in turn and prints their medians, divided by `units`.
 fn compare(what: &str, units: usize, unit: &str, candidates: &mut [(&str, &mut dyn FnMut())]) {
+    if !is_wanted(what) {
+        return;
+    }
     let mut times = vec![Vec::new(); candidates.len()];
     for _ in 0..RUNS {
         for ((_, run), times) in candidates.iter_mut().zip(&mut times) {
