@@ -19,71 +19,16 @@ pub(super) type State = [u32; 4];
 pub(super) const INITIAL: State = [0x6745_2301, 0xEFCD_AB89, 0x98BA_DCFE, 0x1032_5476];
 
 /// `floor(2^32 × |sin(i + 1)|)`.
+#[rustfmt::skip]
 const SINES: [u32; 64] = [
-    0xd76a_a478,
-    0xe8c7_b756,
-    0x2420_70db,
-    0xc1bd_ceee,
-    0xf57c_0faf,
-    0x4787_c62a,
-    0xa830_4613,
-    0xfd46_9501,
-    0x6980_98d8,
-    0x8b44_f7af,
-    0xffff_5bb1,
-    0x895c_d7be,
-    0x6b90_1122,
-    0xfd98_7193,
-    0xa679_438e,
-    0x49b4_0821,
-    0xf61e_2562,
-    0xc040_b340,
-    0x265e_5a51,
-    0xe9b6_c7aa,
-    0xd62f_105d,
-    0x0244_1453,
-    0xd8a1_e681,
-    0xe7d3_fbc8,
-    0x21e1_cde6,
-    0xc337_07d6,
-    0xf4d5_0d87,
-    0x455a_14ed,
-    0xa9e3_e905,
-    0xfcef_a3f8,
-    0x676f_02d9,
-    0x8d2a_4c8a,
-    0xfffa_3942,
-    0x8771_f681,
-    0x6d9d_6122,
-    0xfde5_380c,
-    0xa4be_ea44,
-    0x4bde_cfa9,
-    0xf6bb_4b60,
-    0xbebf_bc70,
-    0x289b_7ec6,
-    0xeaa1_27fa,
-    0xd4ef_3085,
-    0x0488_1d05,
-    0xd9d4_d039,
-    0xe6db_99e5,
-    0x1fa2_7cf8,
-    0xc4ac_5665,
-    0xf429_2244,
-    0x432a_ff97,
-    0xab94_23a7,
-    0xfc93_a039,
-    0x655b_59c3,
-    0x8f0c_cc92,
-    0xffef_f47d,
-    0x8584_5dd1,
-    0x6fa8_7e4f,
-    0xfe2c_e6e0,
-    0xa301_4314,
-    0x4e08_11a1,
-    0xf753_7e82,
-    0xbd3a_f235,
-    0x2ad7_d2bb,
-    0xeb86_d391,
+    0xd76a_a478, 0xe8c7_b756, 0x2420_70db, 0xc1bd_ceee, 0xf57c_0faf, 0x4787_c62a, 0xa830_4613, 0xfd46_9501,
+    0x6980_98d8, 0x8b44_f7af, 0xffff_5bb1, 0x895c_d7be, 0x6b90_1122, 0xfd98_7193, 0xa679_438e, 0x49b4_0821,
+    0xf61e_2562, 0xc040_b340, 0x265e_5a51, 0xe9b6_c7aa, 0xd62f_105d, 0x0244_1453, 0xd8a1_e681, 0xe7d3_fbc8,
+    0x21e1_cde6, 0xc337_07d6, 0xf4d5_0d87, 0x455a_14ed, 0xa9e3_e905, 0xfcef_a3f8, 0x676f_02d9, 0x8d2a_4c8a,
+    0xfffa_3942, 0x8771_f681, 0x6d9d_6122, 0xfde5_380c, 0xa4be_ea44, 0x4bde_cfa9, 0xf6bb_4b60, 0xbebf_bc70,
+    0x289b_7ec6, 0xeaa1_27fa, 0xd4ef_3085, 0x0488_1d05, 0xd9d4_d039, 0xe6db_99e5, 0x1fa2_7cf8, 0xc4ac_5665,
+    0xf429_2244, 0x432a_ff97, 0xab94_23a7, 0xfc93_a039, 0x655b_59c3, 0x8f0c_cc92, 0xffef_f47d, 0x8584_5dd1,
+    0x6fa8_7e4f, 0xfe2c_e6e0, 0xa301_4314, 0x4e08_11a1, 0xf753_7e82, 0xbd3a_f235, 0x2ad7_d2bb, 0xeb86_d391,
 ];
 
 /// The 64 steps: `$step!(round, a, b, c, d, word, sine, left, right)` with `left + right` = 32.
@@ -151,8 +96,10 @@ pub(super) struct LaneStates(pub(super) [[u32; LANES]; 4]);
 /// A way to hash several messages side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kernel {
+    /// Two registers of eight words.
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// One register of sixteen words.
     #[cfg(target_arch = "x86_64")]
     Avx512,
 }
@@ -172,17 +119,16 @@ impl Kernel {
 
     /// Hashes blocks of as many messages as there are lanes, of each as many blocks as the shortest slice has; returns how
     /// many. A lane that is not needed repeats the blocks of another.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables, reason = "there is no kernel"))]
     pub(super) fn compress(self, states: &mut LaneStates, blocks: &[&[Block]; LANES]) -> usize {
-        let count = blocks.iter().map(|blocks| blocks.len()).min().unwrap_or_default();
         match self {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: `available` made this value, after it had found AVX2.
-            Kernel::Avx2 => unsafe { x86::avx2::compress(states, blocks, count) },
+            Kernel::Avx2 => unsafe { x86::avx2::compress(states, blocks) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: `available` made this value, after it had found AVX-512F and AVX2.
-            Kernel::Avx512 => unsafe { x86::avx512::compress(states, blocks, count) },
+            Kernel::Avx512 => unsafe { x86::avx512::compress(states, blocks) },
         }
-        count
     }
 }
 

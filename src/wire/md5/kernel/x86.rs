@@ -12,7 +12,8 @@ static NO_BLOCK: Block = [0; 64];
 macro_rules! compress {
     ($features:literal) => {
         #[target_feature(enable = $features)]
-        pub(in super::super) fn compress(states: &mut LaneStates, blocks: &[&[Block]; LANES], count: usize) {
+        pub(in super::super) fn compress(states: &mut LaneStates, blocks: &[&[Block]; LANES]) -> usize {
+            let count = blocks.iter().map(|blocks| blocks.len()).min().unwrap_or_default();
             let [mut a, mut b, mut c, mut d] = load(states);
             for index in 0..count {
                 let block: [&Block; LANES] = blocks.map(|blocks| blocks.get(index).unwrap_or(&NO_BLOCK));
@@ -28,6 +29,7 @@ macro_rules! compress {
                 [a, b, c, d] = [add(a, before[0]), add(b, before[1]), add(c, before[2]), add(d, before[3])];
             }
             store(states, [a, b, c, d]);
+            count
         }
     };
 }
