@@ -1,4 +1,5 @@
 //! The bytes of others: what the KPL 1.0.8 wrote, and what the KCL 3.4.2 makes of what others wrote (`tests/golden/`).
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

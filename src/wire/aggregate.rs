@@ -113,7 +113,8 @@ impl AggregateWriter {
     pub fn seal(self) -> SealedAggregate {
         let [partition_keys, explicit_hash_keys, records] =
             [self.partition_keys, self.explicit_hash_keys, self.records].map(Bytes::from);
-        SealedAggregate::new([partition_keys, explicit_hash_keys, records], self.user_records)
+        let segments = [partition_keys, explicit_hash_keys, records];
+        SealedAggregate::new(segments, self.user_records, self.partition_key_table.keys())
     }
 
     /// Bytes of the whole aggregate as it would go into a request now, magic and MD5 included.
@@ -148,9 +149,16 @@ impl AggregateWriter {
             + self.hash_keys.capacity() * size_of::<HashKey>()
     }
 
-    /// An empty aggregate on the buffers of another.
-    fn with_buffers([partition_keys, explicit_hash_keys, records]: [Vec<u8>; 3]) -> AggregateWriter {
-        AggregateWriter { partition_keys, explicit_hash_keys, records, ..AggregateWriter::default() }
+    /// An empty aggregate on the buffers of another that had `keys` partition keys; this one will probably have as many.
+    fn with_buffers([partition_keys, explicit_hash_keys, records]: [Vec<u8>; 3], keys: u32) -> AggregateWriter {
+        let partition_key_table = KeyTable::with_capacity(keys);
+        AggregateWriter {
+            partition_keys,
+            explicit_hash_keys,
+            records,
+            partition_key_table,
+            ..AggregateWriter::default()
+        }
     }
 
     fn append_key(&mut self, record: &Keyed<'_>, lookup: Lookup) {

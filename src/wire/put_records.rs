@@ -89,7 +89,6 @@ fn digests(records: &[KinesisRecord]) -> Vec<[u8; DIGEST_BYTES]> {
             Payload::Aggregate(sealed) => Some(sealed.segments().map(|segment| &**segment)),
         })
         .collect();
-    let messages: Vec<&[&[u8]]> = messages.iter().map(<[_; 3]>::as_slice).collect();
     let mut digests = Vec::with_capacity(messages.len());
     md5::md5_many(&messages, &mut digests);
     digests

@@ -1,8 +1,10 @@
 //! Finds the index of a key in an aggregate's key table: open addressing on a digest, sized to the aggregate, so that the
 //! tables of many shards fit the caches together. The keys themselves stay in the writer's buffers.
 
-/// Slots of the first table: 512 bytes.
+/// Slots of the first table, if nothing is known: 512 bytes.
 const FIRST_SLOTS: usize = 32;
+/// Up to here a table that is full becomes four times as large, then twice.
+const MANY_SLOTS: usize = 512;
 
 /// A key of the table.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,6 +66,20 @@ pub(super) struct KeyTable {
 }
 
 impl KeyTable {
+    /// An empty table that takes this many keys before it grows.
+    pub(super) fn with_capacity(keys: u32) -> KeyTable {
+        if keys == 0 {
+            return KeyTable::default();
+        }
+        let slots = (keys as usize * 2).next_power_of_two().max(FIRST_SLOTS);
+        KeyTable { slots: vec![Entry::default(); slots], keys: 0 }
+    }
+
+    /// Keys in it.
+    pub(super) fn keys(&self) -> u32 {
+        self.keys
+    }
+
     /// Searches for the key with this digest of which `is_key` is true.
     #[inline]
     pub(super) fn find(&self, digest: u64, is_key: impl Fn(&Entry) -> bool) -> Lookup {
@@ -100,7 +116,8 @@ impl KeyTable {
 
     #[cold]
     fn grow(&mut self) {
-        let slots = (self.slots.len() * 2).max(FIRST_SLOTS);
+        let factor = if self.slots.len() < MANY_SLOTS { 4 } else { 2 };
+        let slots = (self.slots.len() * factor).max(FIRST_SLOTS);
         let old = std::mem::replace(&mut self.slots, vec![Entry::default(); slots]);
         for entry in old.into_iter().filter(|entry| entry.index_plus_one != 0) {
             let slot = self.free_slot(entry.tag);

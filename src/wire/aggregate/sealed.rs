@@ -14,6 +14,8 @@ pub struct SealedAggregate {
     /// Partition key table, explicit hash key table, user records, each in wire form.
     segments: [Bytes; 3],
     user_records: usize,
+    /// Entries of the partition key table.
+    keys: u32,
 }
 
 /// A user record inside an aggregate.
@@ -39,8 +41,8 @@ pub struct Single {
 }
 
 impl SealedAggregate {
-    pub(super) fn new(segments: [Bytes; 3], user_records: usize) -> SealedAggregate {
-        SealedAggregate { segments, user_records }
+    pub(super) fn new(segments: [Bytes; 3], user_records: usize, keys: u32) -> SealedAggregate {
+        SealedAggregate { segments, user_records, keys }
     }
 
     /// User records in it.
@@ -120,11 +122,12 @@ impl SealedAggregate {
         if !self.segments.iter().all(|segment| segment.is_unique() || segment.is_empty()) {
             return None;
         }
-        Some(AggregateWriter::with_buffers(self.segments.map(|mut segment| {
+        let buffers = self.segments.map(|mut segment| {
             // Emptied first: turned into a vector, what is left would be moved to the front.
             segment.truncate(0);
             Vec::from(segment)
-        })))
+        });
+        Some(AggregateWriter::with_buffers(buffers, self.keys))
     }
 
     /// The whole aggregate, magic and MD5 included, copied into one vector.
