@@ -3,6 +3,8 @@
 pub mod config;
 pub mod core;
 pub mod error;
+#[cfg(feature = "local")]
+pub mod local;
 pub mod record;
 pub mod runtime;
 pub mod time;

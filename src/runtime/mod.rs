@@ -1,3 +1,4 @@
 //! Everything that touches the world: clock, tasks, locks, the AWS SDK.
 
+pub mod aws;
 pub mod transport;
