@@ -5,6 +5,7 @@ pub mod core;
 pub mod error;
 #[cfg(feature = "local")]
 pub mod local;
+pub mod metrics;
 pub mod record;
 pub mod runtime;
 pub mod time;

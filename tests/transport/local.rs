@@ -1,10 +1,11 @@
 //! Against the embedded service.
 
 use bytes::Bytes;
+use kinesis_producer::config::WireFormat;
 use kinesis_producer::core::outcome::EntryOutcome;
 use kinesis_producer::local::LocalService;
 use kinesis_producer::record::{HashKey, Stored};
-use kinesis_producer::runtime::aws::{AwsTransport, TransportSettings, WireFormat};
+use kinesis_producer::runtime::aws::{AwsTransport, TransportSettings};
 
 use super::{list, put, record};
 

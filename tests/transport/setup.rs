@@ -140,7 +140,7 @@ async fn certificate_files_that_cannot_be_used_are_named() {
 #[tokio::test]
 async fn a_proxy_that_is_no_url_is_named() {
     let server = Server::start(|_, _| Answer::Hang).await;
-    let proxy = Some(Proxy { url: "not a url".to_owned(), user: None, password: None });
+    let proxy = Some(Proxy { url: "not a url".to_owned(), ..Proxy::default() });
     let error = AwsTransport::new(TransportSettings { proxy, ..settings(&server) }).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidConfig);
     assert!(error.to_string().contains("not a url"), "{error}");

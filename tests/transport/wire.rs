@@ -8,8 +8,9 @@ use aws_sigv4::sign::v4;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use bytes::Bytes;
+use kinesis_producer::config::WireFormat;
 use kinesis_producer::core::outcome::EntryOutcome;
-use kinesis_producer::runtime::aws::{AwsTransport, Credentials, Proxy, TransportSettings, WireFormat};
+use kinesis_producer::runtime::aws::{AwsTransport, Credentials, Proxy, TransportSettings};
 
 use super::server::{Answer, Received, Server};
 use super::{list, put, record, settings};
@@ -60,11 +61,11 @@ async fn the_signature_covers_the_body_that_was_sent() {
     let large = Bytes::from(vec![7_u8; 400_000]);
     let formats = [(WireFormat::Cbor, "application/x-amz-cbor-1.1"), (WireFormat::Json, "application/x-amz-json-1.1")];
     for (wire_format, content_type) in formats {
-        let server = Server::start(move |_, _| match wire_format {
-            WireFormat::Cbor => Answer::stored_cbor(),
-            WireFormat::Json => Answer::stored_json(),
-        })
-        .await;
+        let server =
+            Server::start(
+                move |_, _| if wire_format == WireFormat::Cbor { Answer::stored_cbor() } else { Answer::stored_json() },
+            )
+            .await;
         let transport = AwsTransport::new(TransportSettings { wire_format, ..settings(&server) }).await.unwrap();
         let records = [record("a", 0, "small"), record("b", 1, large.clone()), record("c", 2, large.clone())];
 
@@ -138,7 +139,8 @@ async fn cbor_that_worked_once_is_not_given_up() {
 #[tokio::test]
 async fn a_proxy_gets_the_whole_address_and_its_password() {
     let server = Server::start(|_, _| Answer::stored_cbor()).await;
-    let proxy = Proxy { url: server.url(), user: Some("me".to_owned()), password: Some("secret".to_owned()) };
+    let proxy =
+        Proxy { url: server.url(), user: Some("me".to_owned()), password: Some("secret".to_owned()), except: None };
     let transport = AwsTransport::new(TransportSettings {
         endpoint_url: Some("http://kinesis.invalid".to_owned()),
         proxy: Some(proxy),
@@ -186,7 +188,12 @@ fn secrets_are_not_shown() {
                 secret_access_key: secret.clone(),
                 session_token: Some(secret.clone()),
             },
-            proxy: Some(Proxy { url: "http://proxy:1".to_owned(), user: None, password: Some(secret.clone()) }),
+            proxy: Some(Proxy {
+                url: format!("http://me:{secret}@proxy:1"),
+                user: None,
+                password: Some(secret.clone()),
+                except: None
+            }),
             ..TransportSettings::default()
         }
     );

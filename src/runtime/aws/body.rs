@@ -20,6 +20,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use sha2::{Digest, Sha256};
 
+use crate::wire::put_records;
+
 /// A body with the hash that its signature covers. Repeats of a call share it.
 #[derive(Debug)]
 pub(super) struct SignedBody {
@@ -31,14 +33,12 @@ pub(super) struct SignedBody {
 impl SignedBody {
     /// Hashes the segments: about 2 cycles a byte, on the calling thread.
     /// Runs on: a worker thread.
-    pub(super) fn new(segments: Vec<Bytes>) -> SignedBody {
+    pub(super) fn new(body: put_records::Body) -> SignedBody {
         let mut hash = Sha256::new();
-        let mut len = 0;
-        for segment in &segments {
+        for segment in &body.segments {
             hash.update(segment);
-            len += segment.len() as u64;
         }
-        SignedBody { segments, len, sha256: lowercase_hex(&hash.finalize()) }
+        SignedBody { segments: body.segments, len: body.len as u64, sha256: lowercase_hex(&hash.finalize()) }
     }
 }
 
@@ -186,8 +186,8 @@ mod tests {
 
     #[test]
     fn the_hash_is_that_of_the_joined_segments() {
-        let parts = SignedBody::new(vec![Bytes::from_static(b"ab"), Bytes::new(), Bytes::from_static(b"c")]);
-        assert_eq!(parts.len, 3);
+        let segments = vec![Bytes::from_static(b"ab"), Bytes::new(), Bytes::from_static(b"c")];
+        let parts = SignedBody::new(put_records::Body { segments, len: 3 });
         // FIPS 180-2, appendix B.1.
         assert_eq!(parts.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }

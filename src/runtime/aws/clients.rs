@@ -52,7 +52,11 @@ impl ClientSource {
         }
         let credentials = config.credentials_provider().ok_or_else(no_credentials)?;
         credentials.provide_credentials().await.map_err(|error| {
-            let message = format!("no AWS credentials: {}", causes(&error));
+            let place = match &settings.credentials {
+                Credentials::Profile(name) => format!(" in profile {name:?}"),
+                Credentials::DefaultChain | Credentials::Static { .. } | Credentials::Provider(_) => String::new(),
+            };
+            let message = format!("no AWS credentials{place}: {}", causes(&error));
             Error::new(ErrorKind::NoCredentials, message).with_source(error)
         })?;
         let present = Mutex::new(Arc::new(clients(&settings, &config)));

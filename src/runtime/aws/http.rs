@@ -54,11 +54,13 @@ fn proxy(settings: &TransportSettings) -> Result<ProxyConfig, Error> {
         let environment = settings.proxy_from_environment;
         return Ok(if environment { ProxyConfig::from_env() } else { ProxyConfig::disabled() });
     };
-    let config = ProxyConfig::all(proxy.url.as_str()).map_err(|error| {
-        let message = format!("proxy {:?}: http://host:port or https://host:port is expected: {error}", proxy.url);
-        Error::new(ErrorKind::InvalidConfig, message).with_source(error)
+    // The error is not shown: it repeats the URL, which may hold a password.
+    let config = ProxyConfig::all(proxy.url.as_str()).map_err(|_error| {
+        let message = format!("proxy {:?}: http://host:port or https://host:port is expected", proxy.shown());
+        Error::new(ErrorKind::InvalidConfig, message)
     })?;
-    let config = config.no_proxy(CREDENTIAL_SERVICES);
+    let except = proxy.except.iter().map(String::as_str).chain([CREDENTIAL_SERVICES]).collect::<Vec<_>>().join(",");
+    let config = config.no_proxy(except);
     Ok(match &proxy.user {
         Some(user) => config.with_basic_auth(user.as_str(), proxy.password.as_deref().unwrap_or_default()),
         None => config,

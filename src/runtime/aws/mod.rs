@@ -9,7 +9,6 @@ mod answer;
 mod body;
 mod cbor;
 mod clients;
-mod encode;
 mod failure;
 mod http;
 mod settings;
@@ -24,12 +23,13 @@ use aws_sdk_kinesis::types::{ShardFilter, ShardFilterType};
 use self::body::{Dispatch, SignedBody};
 use self::clients::{ClientSource, Clients};
 use self::failure::call_failure;
-pub use self::settings::{Credentials, Proxy, TransportSettings, WireFormat};
+pub use self::settings::{Credentials, Proxy, TransportSettings};
 use super::transport::{Request, Response, Transport};
+use crate::config::WireFormat;
 use crate::core::outcome::{CallFailure, ListShardsOutcome, PutRecordsOutcome, code};
 use crate::error::Error;
 use crate::record::Stored;
-use crate::wire::KinesisRecord;
+use crate::wire::{KinesisRecord, put_records};
 
 /// Shards a page (ListShards, API reference: at most 10,000; the KPL asks for 1,000).
 const SHARDS_PER_PAGE: i32 = 1000;
@@ -92,7 +92,7 @@ impl AwsTransport {
     }
 
     async fn put_encoded(&self, format: WireFormat, stream: &str, records: &[KinesisRecord]) -> PutRecordsOutcome {
-        let body = Arc::new(SignedBody::new(encode::encode(format, stream, records)));
+        let body = Arc::new(SignedBody::new(put_records::encode(format, stream, records)));
         let mut repeats = Repeats::default();
         let mut clients = self.clients.present();
         loop {

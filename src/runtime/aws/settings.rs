@@ -1,11 +1,13 @@
-//! What the transport is told: where the service is, who we are, and how long to wait. Filled from `config`; a value that is
-//! not set leaves the choice to the AWS SDK (environment, profile files, instance metadata).
+//! What the transport is told: where the service is, who we are, and how long to wait. Filled from `config`, whose checks hold;
+//! a value that is not set leaves the choice to the AWS SDK (environment, profile files, instance metadata).
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use aws_credential_types::provider::SharedCredentialsProvider;
+
+use crate::config::{self, Config, WireFormat};
 
 /// The transport's settings.
 #[derive(Clone, Debug)]
@@ -39,27 +41,37 @@ pub struct TransportSettings {
 }
 
 impl Default for TransportSettings {
-    /// The KPL's defaults.
     fn default() -> TransportSettings {
+        TransportSettings::from(&Config::default())
+    }
+}
+
+impl From<&Config> for TransportSettings {
+    fn from(config: &Config) -> TransportSettings {
         TransportSettings {
-            region: None,
-            endpoint_url: None,
-            use_fips: false,
-            use_dual_stack: false,
-            credentials: Credentials::DefaultChain,
-            ca_cert_file: None,
-            ca_cert_path: None,
-            proxy: None,
-            proxy_from_environment: true,
-            connect_timeout: Duration::from_secs(6),
-            request_timeout: Duration::from_secs(6),
-            max_connections: 24,
-            wire_format: WireFormat::Cbor,
+            region: config.region.clone(),
+            endpoint_url: config.endpoint(),
+            use_fips: config.use_fips,
+            use_dual_stack: config.use_dual_stack,
+            credentials: config.credential_source().into(),
+            ca_cert_file: config.ca_cert_file.clone(),
+            ca_cert_path: config.ca_cert_path.clone(),
+            proxy: config.proxy().map(|proxy| Proxy {
+                url: proxy.url,
+                user: proxy.user_name,
+                password: proxy.password,
+                except: config.no_proxy.clone(),
+            }),
+            proxy_from_environment: config.proxy_from_environment,
+            connect_timeout: config.connect_timeout,
+            request_timeout: config.request_timeout,
+            max_connections: config.max_connections,
+            wire_format: config.wire_format,
         }
     }
 }
 
-/// Where credentials come from.
+/// Where credentials come from: what a [`Config`] can say, and the caller's own source.
 #[derive(Clone)]
 pub enum Credentials {
     /// The SDK's default chain: environment, profile files, web identity, container, instance metadata.
@@ -79,6 +91,18 @@ pub enum Credentials {
     Provider(SharedCredentialsProvider),
 }
 
+impl From<config::Credentials> for Credentials {
+    fn from(source: config::Credentials) -> Credentials {
+        match source {
+            config::Credentials::DefaultChain => Credentials::DefaultChain,
+            config::Credentials::Static { access_key_id, secret_access_key, session_token } => {
+                Credentials::Static { access_key_id, secret_access_key, session_token }
+            }
+            config::Credentials::Profile(name) => Credentials::Profile(name),
+        }
+    }
+}
+
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -91,27 +115,27 @@ impl fmt::Debug for Credentials {
 }
 
 /// An HTTP proxy.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Proxy {
-    /// `http://host:port` or `https://host:port`.
+    /// `http://host:port` or `https://host:port`, perhaps with `user:password@` before the host.
     pub url: String,
     /// The user of basic authentication.
     pub user: Option<String>,
     /// The user's password.
     pub password: Option<String>,
+    /// Hosts that are reached without it, separated by commas.
+    pub except: Option<String>,
+}
+
+impl Proxy {
+    /// The URL without the password that may be in it.
+    pub(super) fn shown(&self) -> &str {
+        self.url.rsplit_once('@').map_or(&self.url, |(_, host)| host)
+    }
 }
 
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Proxy({})", self.url)
+        write!(f, "Proxy({})", self.shown())
     }
-}
-
-/// How PutRecords bodies are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WireFormat {
-    /// `application/x-amz-cbor-1.1`, as the AWS SDKs for Java do: no base64.
-    Cbor,
-    /// `application/x-amz-json-1.1`.
-    Json,
 }

@@ -1,0 +1,139 @@
+//! Open aggregates: one for each lane at most, sealed when full or when their deadline comes. Buffered time is one figure a
+//! stream, so the deadlines are a FIFO queue.
+
+use std::collections::VecDeque;
+
+use super::lane::LaneId;
+use super::sealed::{History, Members, Sealed, Token};
+use crate::record::HashKey;
+use crate::time::Time;
+use crate::wire::{AggregateWriter, Keyed, KinesisRecord, Payload};
+
+/// Buffers kept for the next aggregates.
+const SPARE: usize = 64;
+
+/// An aggregate that still grows.
+#[derive(Debug)]
+pub(super) struct OpenAggregate {
+    writer: AggregateWriter,
+    members: Members,
+    first_hash_key: Option<HashKey>,
+    block: u32,
+    order: u64,
+    serial: u64,
+    deadline: Time,
+    user_bytes: usize,
+}
+
+impl OpenAggregate {
+    /// Appends a user record unless the aggregate would grow beyond `max_bytes`.
+    #[inline]
+    pub(super) fn try_append(&mut self, record: &Keyed<'_>, max_bytes: usize, now: Time) -> Option<Token> {
+        if !self.writer.try_append(record, max_bytes) {
+            return None;
+        }
+        let token = Token { block: self.block, index: self.members.len() as u32 };
+        self.members.push(token, now);
+        self.user_bytes += record.partition_key.len() + record.data.len();
+        Some(token)
+    }
+
+    pub(super) fn user_records(&self) -> usize {
+        self.members.len()
+    }
+
+    pub(super) fn user_bytes(&self) -> usize {
+        self.user_bytes
+    }
+
+    /// When its first user record arrived.
+    pub(super) fn arrived(&self) -> Time {
+        self.members.base()
+    }
+
+    pub(super) fn block(&self) -> u32 {
+        self.block
+    }
+
+    /// Fixes the bytes.
+    pub(super) fn seal(self) -> Sealed {
+        Sealed {
+            record: KinesisRecord::from_aggregate(self.writer.seal(), self.first_hash_key),
+            members: self.members,
+            user_bytes: self.user_bytes,
+            order: self.order,
+            deadline: self.deadline,
+            history: History::default(),
+            possibly_stored: false,
+        }
+    }
+}
+
+/// The deadlines of the open aggregates, and buffers to reuse.
+#[derive(Debug, Default)]
+pub(super) struct Aggregator {
+    deadlines: VecDeque<(Time, LaneId, u64)>,
+    opened: u64,
+    spare: Vec<AggregateWriter>,
+}
+
+/// What a new aggregate starts with.
+pub(super) struct Opening {
+    pub(super) lane: LaneId,
+    pub(super) block: u32,
+    pub(super) order: u64,
+    pub(super) deadline: Time,
+    pub(super) hash_key: Option<HashKey>,
+}
+
+impl Aggregator {
+    pub(super) fn open(&mut self, opening: &Opening) -> Box<OpenAggregate> {
+        self.opened += 1;
+        self.deadlines.push_back((opening.deadline, opening.lane, self.opened));
+        Box::new(OpenAggregate {
+            writer: self.spare.pop().unwrap_or_default(),
+            members: Members::default(),
+            first_hash_key: opening.hash_key,
+            block: opening.block,
+            order: opening.order,
+            serial: self.opened,
+            deadline: opening.deadline,
+            user_bytes: 0,
+        })
+    }
+
+    /// The lane of the open aggregate with the earliest deadline, if that is at or before `until`. `is_open` tells whether a
+    /// lane's open aggregate still has this serial number.
+    pub(super) fn pop_due(&mut self, until: Time, is_open: impl Fn(LaneId, u64) -> bool) -> Option<LaneId> {
+        while let Some(&(deadline, lane, serial)) = self.deadlines.front() {
+            if !is_open(lane, serial) {
+                self.deadlines.pop_front();
+            } else if deadline <= until {
+                self.deadlines.pop_front();
+                return Some(lane);
+            } else {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// When to seal next. May name an aggregate that was sealed since.
+    pub(super) fn next_deadline(&self) -> Time {
+        self.deadlines.front().map_or(Time::NEVER, |(deadline, ..)| *deadline)
+    }
+
+    /// Takes back the buffers of what was decided.
+    pub(super) fn recycle(&mut self, payload: Payload) {
+        if self.spare.len() < SPARE
+            && let Payload::Aggregate(aggregate) = payload
+        {
+            self.spare.extend(aggregate.into_writer());
+        }
+    }
+}
+
+/// Whether `open` is the aggregate with this serial number.
+pub(super) fn is_serial(open: Option<&OpenAggregate>, serial: u64) -> bool {
+    open.is_some_and(|open| open.serial == serial)
+}

@@ -1,0 +1,154 @@
+//! The way of one shard's user records: the open aggregate, the sealed Kinesis records behind it in put order, and the shard's
+//! pace. Two lanes belong to no shard: `HOLDING` takes user records while there is no shard map, `UNPREDICTED` sends what had to
+//! go without one.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::aggregator::OpenAggregate;
+use super::limiter::Limiter;
+use super::sealed::Sealed;
+use super::shard_map::ShardRange;
+use crate::time::Time;
+
+/// The number of a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct LaneId(pub(super) u32);
+
+/// Takes user records while there is no shard map; nothing is sent from it.
+pub(super) const HOLDING: LaneId = LaneId(0);
+/// Sends Kinesis records whose shard is not known.
+pub(super) const UNPREDICTED: LaneId = LaneId(1);
+
+/// Bytes queued for one shard that are worth a request at once (the KPL's collector, kinesis_producer.cc).
+pub(super) const SHARD_FULL_BYTES: usize = 256 << 10;
+
+#[derive(Debug)]
+pub(super) struct Lane {
+    /// `None` for the two lanes that belong to no shard.
+    pub(super) range: Option<ShardRange>,
+    pub(super) open: Option<Box<OpenAggregate>>,
+    /// In put order.
+    queue: VecDeque<Sealed>,
+    queued_bytes: usize,
+    /// Data and partition keys queued, and in the open aggregate.
+    user_bytes: usize,
+    pub(super) limiter: Limiter,
+    /// Kinesis records that are on the wire, being taken apart, or waiting for a shard map to decide them.
+    pub(super) unsettled: u32,
+    /// Older lanes that must be drained before this one may send (ordering by shard, after resharding).
+    pub(super) predecessors: Vec<LaneId>,
+    /// Its deadline among the stream's timers.
+    pub(super) timer: Time,
+    /// When its pace lets it send again; past if it may now.
+    pub(super) paced_until: Time,
+    /// It is in the collector's list.
+    pub(super) ready: bool,
+    /// A put was refused for this lane: say when there is room again.
+    pub(super) refused: bool,
+    /// Its shard is in the present map (or it is one of the two without shard).
+    pub(super) current: bool,
+}
+
+impl Lane {
+    pub(super) fn new(range: Option<ShardRange>, limiter: Limiter) -> Lane {
+        Lane {
+            range,
+            open: None,
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            user_bytes: 0,
+            limiter,
+            unsettled: 0,
+            predecessors: Vec::new(),
+            timer: Time::NEVER,
+            paced_until: Time::ZERO,
+            ready: false,
+            refused: false,
+            current: true,
+        }
+    }
+
+    /// Puts `sealed` where its put order wants it: new ones at the end, retried ones at the head.
+    pub(super) fn insert(&mut self, sealed: Sealed) {
+        self.queued_bytes += sealed.wire_bytes();
+        self.user_bytes += sealed.user_bytes;
+        if self.queue.back().is_none_or(|last| last.order <= sealed.order) {
+            return self.queue.push_back(sealed);
+        }
+        let place = self.queue.partition_point(|other| other.order <= sealed.order);
+        self.queue.insert(place, sealed);
+    }
+
+    pub(super) fn head(&self) -> Option<&Sealed> {
+        self.queue.front()
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Sealed> {
+        let sealed = self.queue.pop_front()?;
+        self.queued_bytes -= sealed.wire_bytes();
+        self.user_bytes -= sealed.user_bytes;
+        Some(sealed)
+    }
+
+    /// Splits the expired user records off the head: those that arrived at or before `moment`.
+    pub(super) fn pop_expired(&mut self, moment: Time, keep_payload: bool) -> Option<Sealed> {
+        let head = self.queue.front_mut()?;
+        let count = head.members.arrived_by(moment);
+        if count == 0 {
+            return None;
+        }
+        if count == head.members.len() {
+            return self.pop();
+        }
+        let before = head.wire_bytes();
+        let expired = head.split_first(count, keep_payload);
+        self.queued_bytes -= before - head.wire_bytes();
+        self.user_bytes -= expired.user_bytes;
+        Some(expired)
+    }
+
+    /// Takes the Kinesis record at `index` of the queue.
+    pub(super) fn remove(&mut self, index: usize) -> Option<Sealed> {
+        let sealed = self.queue.remove(index)?;
+        self.queued_bytes -= sealed.wire_bytes();
+        self.user_bytes -= sealed.user_bytes;
+        Some(sealed)
+    }
+
+    pub(super) fn queue(&self) -> &VecDeque<Sealed> {
+        &self.queue
+    }
+
+    pub(super) fn drain(&mut self) -> Vec<Sealed> {
+        self.queued_bytes = 0;
+        self.user_bytes = 0;
+        self.queue.drain(..).collect()
+    }
+
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.queued_bytes
+    }
+
+    /// Data and partition keys queued and in the open aggregate.
+    pub(super) fn user_bytes(&self) -> usize {
+        self.user_bytes + self.open.as_ref().map_or(0, |open| open.user_bytes())
+    }
+
+    /// Whether it waits for something that its head needs, whatever the time.
+    pub(super) fn may_send(&self, ordered: bool) -> bool {
+        !self.queue.is_empty() && self.predecessors.is_empty() && !(ordered && self.unsettled > 0)
+    }
+
+    /// Whether nothing of it is undecided.
+    pub(super) fn is_drained(&self) -> bool {
+        self.unsettled == 0 && self.queue.is_empty() && self.open.is_none()
+    }
+
+    /// Whether what is queued needs more than `share` of time at the present pace.
+    pub(super) fn is_backlogged(&self, share: Duration) -> bool {
+        let seconds = share.as_secs_f64();
+        self.queued_bytes as f64 > self.limiter.bytes_per_second() * seconds
+            || self.queue.len() as f64 > self.limiter.records_per_second() * seconds
+    }
+}

@@ -1,0 +1,469 @@
+//! One stream: user records in, PutRecords requests out, outcomes in, reports out. It owns the stages and calls them in order;
+//! the stages' own files hold the rest of its methods. After every input, drain the outputs: `poll_job`, `poll_reports`,
+//! `poll_admitted`, `poll_event` until they return nothing, and ask `poll_timeout` and `transmit_due` when to come back.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use super::aggregator::{Aggregator, Opening, is_serial};
+use super::blocks::Blocks;
+use super::collector::{Collector, RequestId};
+use super::event::Event;
+use super::lane::{HOLDING, Lane, LaneId};
+use super::limiter::Limiter;
+use super::report::ReportBatch;
+use super::sealed::{History, Members, Sealed, Token};
+use super::shard_map::ShardMap;
+use super::shard_map_refresh::Refresh;
+use super::take_apart::{Job, JobId};
+use super::timers::{Timer, Timers};
+use crate::config::{Ordering, StreamConfig};
+use crate::error::Failure;
+use crate::metrics::Counters;
+use crate::record::{HashKey, UserRecord};
+use crate::time::Time;
+use crate::wire::{Keyed, KinesisRecord};
+
+/// Bytes that one user record adds to an aggregate beside its key and data, at most: magic, digest, tags, lengths, indices.
+const AGGREGATION_OVERHEAD: usize = 96;
+/// The default limit of a Kinesis record, data and partition key (Kinesis API reference); aggregates stay below it even where
+/// the stream allows more. One byte is the aggregate's partition key.
+const MAX_AGGREGATE_BYTES: usize = (1 << 20) - 1;
+/// Expired user records are looked for on common moments, so that they cost one wake-up.
+const EXPIRY_GRID: Duration = Duration::from_millis(5);
+/// More shards than any stream has: what unpredicted Kinesis records may have together.
+const MANY_SHARDS: f64 = 10_000.0;
+
+/// A user record whose partition key was hashed already, outside any lock.
+#[derive(Clone, Copy, Debug)]
+pub struct Hashed<'a> {
+    /// The user record.
+    pub record: UserRecord<'a>,
+    /// A cheap hash of the partition key.
+    pub key_digest: u64,
+    /// The explicit hash key or the partition key's MD5; may be missing while [`Pipeline::needs_hash_keys`] is false.
+    pub hash_key: Option<HashKey>,
+}
+
+/// Why the core did not take a user record. Nothing was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The hash key is needed by now: hash and come again.
+    NeedsHashKey,
+    /// Too much is queued for its shard; [`Pipeline::poll_admitted`] gives this number when there is room again.
+    Backlog(u32),
+}
+
+/// A PutRecords request that is not answered yet.
+#[derive(Debug)]
+pub(super) struct OnWire {
+    pub(super) started: Time,
+    pub(super) entries: Vec<(LaneId, Sealed)>,
+}
+
+/// The stream is backed off: one probe at a time until a call succeeds.
+#[derive(Debug)]
+pub(super) struct StreamBackoff {
+    pub(super) until: Time,
+    pub(super) streak: u32,
+}
+
+/// One stream's state machine.
+#[derive(Debug)]
+pub struct Pipeline {
+    pub(super) config: StreamConfig,
+    pub(super) rng: Rng,
+    /// Half of the producer's budget in bytes: no lane may hold more while others are active.
+    half_budget: usize,
+    pub(super) map: Option<Arc<ShardMap>>,
+    pub(super) map_version: u64,
+    pub(super) refresh: Refresh,
+    pub(super) lanes: Vec<Lane>,
+    pub(super) free_lanes: Vec<LaneId>,
+    /// The lane of each shard of the map.
+    pub(super) lane_of_shard: Vec<LaneId>,
+    pub(super) aggregator: Aggregator,
+    pub(super) blocks: Blocks,
+    pub(super) collector: Collector,
+    pub(super) timers: Timers,
+    pub(super) on_wire: BTreeMap<RequestId, OnWire>,
+    pub(super) next_request: u64,
+    /// Parts of a request whose content was refused, to be sent as they are.
+    pub(super) resend: VecDeque<Vec<(LaneId, Sealed)>>,
+    pub(super) backoff: Option<StreamBackoff>,
+    pub(super) succeeded_before: bool,
+    /// Kinesis records stored in another shard than predicted, until a new map tells what that means.
+    pub(super) misplaced: Vec<super::resharding::Misplaced>,
+    pub(super) jobs: VecDeque<Job>,
+    pub(super) at_work: BTreeMap<JobId, super::take_apart::AtWork>,
+    pub(super) next_job: u64,
+    next_order: u64,
+    /// User records with a lower number do not linger any more: a flush came after them.
+    pub(super) flushed_order: u64,
+    pub(super) reports: VecDeque<ReportBatch>,
+    pub(super) admitted: VecDeque<u32>,
+    pub(super) events: VecDeque<Event>,
+    pub(super) counters: Counters,
+}
+
+impl Pipeline {
+    /// A stream that asks for its shard map at once. `seed` makes backoff and jitter reproducible.
+    #[must_use]
+    pub fn new(config: StreamConfig, budget_bytes: usize, seed: u64, now: Time) -> Pipeline {
+        let percent = config.rate_limit;
+        let shardless = |shards| Lane::new(None, Limiter::new(percent, shards, now));
+        let mut timers = Timers::new();
+        timers.set(Timer::ShardMap, now);
+        timers.set(Timer::FirstMap, now + config.record_max_buffered_time.max(Duration::from_secs(1)));
+        Pipeline {
+            rng: Rng::with_seed(seed),
+            half_budget: budget_bytes / 2,
+            map: None,
+            map_version: 0,
+            refresh: Refresh::new(),
+            lanes: vec![shardless(1.0), shardless(MANY_SHARDS)],
+            free_lanes: Vec::new(),
+            lane_of_shard: Vec::new(),
+            aggregator: Aggregator::default(),
+            blocks: Blocks::new(),
+            collector: Collector::new(),
+            timers,
+            on_wire: BTreeMap::new(),
+            next_request: 0,
+            resend: VecDeque::new(),
+            backoff: None,
+            succeeded_before: false,
+            misplaced: Vec::new(),
+            jobs: VecDeque::new(),
+            at_work: BTreeMap::new(),
+            next_job: 0,
+            next_order: 0,
+            flushed_order: 0,
+            reports: VecDeque::new(),
+            admitted: VecDeque::new(),
+            events: VecDeque::new(),
+            counters: Counters::default(),
+            config,
+        }
+    }
+
+    // Inputs.
+
+    /// Takes a user record: its bytes are copied into the open aggregate of its shard.
+    ///
+    /// # Errors
+    /// [`Refusal`]: nothing was kept.
+    pub fn put(&mut self, hashed: &Hashed<'_>, now: Time) -> Result<Token, Refusal> {
+        let id = self.predict(hashed.hash_key)?;
+        self.admit(id)?;
+        let UserRecord { partition_key, explicit_hash_key, data, .. } = hashed.record;
+        let keyed = Keyed { partition_key, key_digest: hashed.key_digest, explicit_hash_key, data };
+        let max_bytes = self.max_aggregate_bytes();
+        self.counters.user_records_received += 1;
+        self.next_order += 1;
+        if self.travels_alone(partition_key.len() + data.len(), max_bytes) {
+            return Ok(self.put_alone(id, hashed, now));
+        }
+        if let Some(open) = self.lane_mut(id).open.as_mut()
+            && let Some(token) = open.try_append(&keyed, max_bytes, now)
+        {
+            if open.user_records() as u64 >= self.config.aggregation_max_count {
+                self.seal_open(id, now);
+            }
+            return Ok(token);
+        }
+        self.seal_open(id, now);
+        Ok(self.open_with(id, &keyed, hashed.hash_key, now))
+    }
+
+    /// Ends the linger of everything accepted so far. [`is_flushed`](Pipeline::is_flushed) with the number it gives tells when
+    /// all of that is decided.
+    pub fn flush(&mut self, now: Time) -> u64 {
+        self.seal_due(Time::NEVER, now);
+        self.flushed_order = self.next_order + 1;
+        self.collector.hurry();
+        self.release_held(now);
+        self.blocks.end_epoch()
+    }
+
+    /// Reports everything undecided as `failure` (`Aborted`). What is on the wire may be stored all the same.
+    pub fn abort(&mut self, now: Time) {
+        self.seal_due(Time::NEVER, now);
+        let on_wire: Vec<OnWire> = std::mem::take(&mut self.on_wire).into_values().collect();
+        for (id, mut sealed) in on_wire.into_iter().flat_map(|request| request.entries) {
+            sealed.possibly_stored = true;
+            self.lane_mut(id).unsettled -= 1;
+            self.decide_failed(sealed, Failure::Aborted, now);
+        }
+        self.fail_waiting(&Failure::Aborted, None, now);
+    }
+
+    /// Call it at (or after) the moment that [`poll_timeout`](Pipeline::poll_timeout) names.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.seal_due(now, now);
+        while let Some((when, id)) = self.timers.pop_lane(now) {
+            if self.lane(id).timer == when {
+                self.lane_mut(id).timer = Time::NEVER;
+                self.service(id, now);
+            }
+        }
+        self.expire_misplaced(now);
+        if self.timers.fires(Timer::FirstMap, now) {
+            self.give_up_first_map(now);
+        }
+        if self.timers.fires(Timer::ShardMap, now) {
+            self.request_shard_map();
+        }
+    }
+
+    // Outputs.
+
+    /// The next work that needs no connection from the pool: a page of ListShards, or Kinesis records to take apart.
+    #[must_use]
+    pub fn poll_job(&mut self) -> Option<Job> {
+        self.jobs.pop_front()
+    }
+
+    /// The next decided Kinesis record.
+    #[must_use]
+    pub fn poll_reports(&mut self) -> Option<ReportBatch> {
+        self.reports.pop_front()
+    }
+
+    /// The number of a [`Refusal::Backlog`] for which there is room again.
+    #[must_use]
+    pub fn poll_admitted(&mut self) -> Option<u32> {
+        self.admitted.pop_front()
+    }
+
+    /// The next thing worth telling a person.
+    #[must_use]
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When to call [`handle_timeout`](Pipeline::handle_timeout): later than the `now` of the last call.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Time {
+        self.aggregator.next_deadline().min(self.timers.next()).min(self.misplaced_expiry())
+    }
+
+    /// Whether everything accepted before this flush is decided.
+    #[must_use]
+    pub fn is_flushed(&self, flush: u64) -> bool {
+        self.blocks.is_decided(flush)
+    }
+
+    /// Whether puts must bring their hash keys: not while there is no map, or a single shard.
+    #[must_use]
+    pub fn needs_hash_keys(&self) -> bool {
+        self.lane_of_shard.len() > 1
+    }
+
+    /// What was done since the start.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// When the oldest user record that is not on the wire arrived, if there is one.
+    #[must_use]
+    pub fn oldest(&self) -> Option<Time> {
+        let queued = self.lanes.iter().filter_map(|lane| lane.head().map(|head| head.members.base()));
+        let on_wire =
+            self.on_wire.values().flat_map(|request| request.entries.iter().map(|(_, sealed)| sealed.members.base()));
+        let open = self.lanes.iter().filter_map(|lane| lane.open.as_ref().map(|open| open.arrived()));
+        queued.chain(on_wire).chain(open).min()
+    }
+
+    // Putting.
+
+    #[inline]
+    fn predict(&self, hash_key: Option<HashKey>) -> Result<LaneId, Refusal> {
+        match (&self.map, hash_key, self.lane_of_shard.as_slice()) {
+            (None, _, _) => Ok(HOLDING),
+            (Some(_), _, [only]) => Ok(*only),
+            (Some(_), None, _) => Err(Refusal::NeedsHashKey),
+            (Some(map), Some(hash_key), lanes) => Ok(lanes.get(map.find(hash_key)).copied().unwrap_or(HOLDING)),
+        }
+    }
+
+    /// Refuses what would expire in the queue, or push other shards out of the budget.
+    fn admit(&mut self, id: LaneId) -> Result<(), Refusal> {
+        let third = self.config.record_ttl / 3;
+        let half = self.half_budget;
+        let crowded = self.is_crowding(id, half);
+        let lane = self.lane_mut(id);
+        if crowded || (id != HOLDING && lane.is_backlogged(third)) {
+            lane.refused = true;
+            return Err(Refusal::Backlog(id.0));
+        }
+        Ok(())
+    }
+
+    fn is_crowding(&self, id: LaneId, half: usize) -> bool {
+        let lane = self.lane(id);
+        lane.user_bytes() > half && self.lanes.iter().any(|other| !std::ptr::eq(other, lane) && !other.is_drained())
+    }
+
+    /// Something left a lane: puts that were refused for it may come again.
+    pub(super) fn admit_again(&mut self, id: LaneId) {
+        if !self.lane(id).refused {
+            return;
+        }
+        if self.admit(id).is_ok() {
+            self.lane_mut(id).refused = false;
+            self.admitted.push_back(id.0);
+        }
+    }
+
+    fn travels_alone(&self, bytes: usize, max_bytes: usize) -> bool {
+        !self.config.aggregation_enabled
+            || self.config.aggregation_max_count == 1
+            || bytes + AGGREGATION_OVERHEAD > max_bytes
+    }
+
+    fn max_aggregate_bytes(&self) -> usize {
+        self.config.aggregation_max_size.min(MAX_AGGREGATE_BYTES)
+    }
+
+    fn put_alone(&mut self, id: LaneId, hashed: &Hashed<'_>, now: Time) -> Token {
+        // What is open came before it.
+        if self.ordered() {
+            self.seal_open(id, now);
+        }
+        let token = Token { block: self.blocks.open(), index: 0 };
+        let mut members = Members::default();
+        members.push(token, now);
+        self.blocks.seal(token.block, 1);
+        let hash_key = hashed.record.explicit_hash_key.or(hashed.hash_key);
+        let sealed = Sealed {
+            record: KinesisRecord::plain(&hashed.record, hash_key),
+            members,
+            user_bytes: hashed.record.partition_key.len() + hashed.record.data.len(),
+            order: self.next_order,
+            deadline: now + self.linger(),
+            history: History::default(),
+            possibly_stored: false,
+        };
+        self.enqueue(id, sealed, now);
+        token
+    }
+
+    fn open_with(&mut self, id: LaneId, keyed: &Keyed<'_>, hash_key: Option<HashKey>, now: Time) -> Token {
+        let opening = Opening {
+            lane: id,
+            block: self.blocks.open(),
+            order: self.next_order,
+            deadline: now + self.linger(),
+            hash_key,
+        };
+        let mut open = self.aggregator.open(&opening);
+        let token = open.try_append(keyed, usize::MAX, now).expect("an aggregate without limit takes any user record");
+        self.lane_mut(id).open = Some(open);
+        token
+    }
+
+    // The way to the ring.
+
+    /// Seals every open aggregate whose deadline is at or before `until`.
+    pub(super) fn seal_due(&mut self, until: Time, now: Time) {
+        loop {
+            let lanes = &self.lanes;
+            let is_open = |id: LaneId, serial| {
+                lanes.get(id.0 as usize).is_some_and(|lane| is_serial(lane.open.as_deref(), serial))
+            };
+            let Some(id) = self.aggregator.pop_due(until, is_open) else { return };
+            self.seal_open(id, now);
+        }
+    }
+
+    pub(super) fn seal_open(&mut self, id: LaneId, now: Time) {
+        let Some(open) = self.lane_mut(id).open.take() else { return };
+        self.blocks.seal(open.block(), open.user_records());
+        let sealed = open.seal();
+        self.enqueue(id, sealed, now);
+    }
+
+    /// Queues a Kinesis record in its lane, by put order.
+    pub(super) fn enqueue(&mut self, id: LaneId, sealed: Sealed, now: Time) {
+        if id == HOLDING && self.refresh.gave_up() {
+            return self.take_apart(id, vec![sealed]);
+        }
+        let expires = sealed.expires(self.config.record_ttl).round_up(EXPIRY_GRID);
+        let bytes = sealed.wire_bytes();
+        let lane = self.lane_mut(id);
+        lane.insert(sealed);
+        if lane.ready {
+            self.note_queued(id, bytes);
+        } else if id != HOLDING {
+            self.make_ready(id, now);
+        }
+        self.arm_lane(id, expires);
+    }
+
+    /// Whatever may have changed for a lane: expires its head, and lets it send if it may.
+    pub(super) fn service(&mut self, id: LaneId, now: Time) {
+        self.expire(id, now);
+        if id != HOLDING {
+            self.make_ready(id, now);
+        }
+        let lane = self.lane(id);
+        let expiry = lane.head().map_or(Time::NEVER, |head| head.expires(self.config.record_ttl).round_up(EXPIRY_GRID));
+        let pace = if lane.queue().is_empty() || lane.paced_until <= now { Time::NEVER } else { lane.paced_until };
+        // An expiry that is due was dealt with above.
+        self.arm_lane(id, expiry.min(pace).max(now + Duration::from_nanos(1)));
+    }
+
+    fn expire(&mut self, id: LaneId, now: Time) {
+        let ttl = self.config.record_ttl;
+        let keep = self.config.return_user_record_on_failure;
+        // Nothing that arrived later than this is expired.
+        let Some(moment) = now.as_nanos().checked_sub(ttl.as_nanos().min(u64::MAX.into()) as u64).map(Time::from_nanos)
+        else {
+            return;
+        };
+        loop {
+            let lane = self.lane_mut(id);
+            let (bytes, records) = (lane.queued_bytes(), lane.queue().len());
+            let Some(sealed) = lane.pop_expired(moment, keep) else { return };
+            let (bytes, records) = (bytes - lane.queued_bytes(), records - lane.queue().len());
+            if lane.ready {
+                self.note_unqueued(bytes, records);
+            }
+            self.decide_expired(sealed, now);
+            self.admit_again(id);
+        }
+    }
+
+    /// Wakes a lane at `when`, or earlier if it is to be woken earlier already.
+    pub(super) fn arm_lane(&mut self, id: LaneId, when: Time) {
+        let lane = self.lane_mut(id);
+        if when < lane.timer {
+            lane.timer = when;
+            self.timers.set_lane(id, when);
+        }
+    }
+
+    // Small things that every stage asks.
+
+    pub(super) fn ordered(&self) -> bool {
+        self.config.ordering == Ordering::Shard
+    }
+
+    /// How long a user record may wait for company: not so long that it could expire meanwhile.
+    pub(super) fn linger(&self) -> Duration {
+        self.config.record_max_buffered_time.min(self.config.record_ttl / 2)
+    }
+
+    pub(super) fn lane(&self, id: LaneId) -> &Lane {
+        self.lanes.get(id.0 as usize).expect("a lane's number stays valid while anything names it")
+    }
+
+    pub(super) fn lane_mut(&mut self, id: LaneId) -> &mut Lane {
+        self.lanes.get_mut(id.0 as usize).expect("a lane's number stays valid while anything names it")
+    }
+}

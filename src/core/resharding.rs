@@ -1,0 +1,281 @@
+//! A new shard map: shards that stay keep their lanes, what is queued for the others finds its new shard, and Kinesis records
+//! that were stored elsewhere than predicted are judged. With order kept, a new shard's lane waits until every older lane that
+//! overlaps it is drained.
+
+use std::sync::Arc;
+
+use super::lane::{HOLDING, Lane, LaneId, UNPREDICTED};
+use super::limiter::Limiter;
+use super::outcome::code;
+use super::pipeline::Pipeline;
+use super::sealed::{Sealed, Try};
+use super::shard_map::{ShardMap, ShardRange};
+use super::take_apart::{AtWork, Job, JobId, StoredIn, TakeApart, TakenApart};
+use crate::error::{ErrorCode, Failure};
+use crate::record::{SequenceNumber, ShardId};
+use crate::time::Time;
+
+/// A Kinesis record that was stored in another shard than predicted, whose range is not known yet.
+#[derive(Debug)]
+pub(super) struct Misplaced {
+    pub(super) lane: LaneId,
+    pub(super) sealed: Sealed,
+    pub(super) shard_id: ShardId,
+    pub(super) sequence_number: SequenceNumber,
+    pub(super) started: Time,
+    pub(super) ended: Time,
+}
+
+impl Pipeline {
+    /// The result of a [`Job::TakeApart`]. Then drain all outputs.
+    pub fn handle_taken_apart(&mut self, result: TakenApart, now: Time) {
+        let Some(AtWork { lane, originals, stored }) = self.at_work.remove(&result.id) else { return };
+        self.lane_mut(lane).unsettled -= originals.len() as u32;
+        for mut sealed in result.stored {
+            if let Some(stored) = &stored {
+                sealed.history.push(Try { start: stored.started, end: stored.ended, error: None });
+                self.decide_stored(sealed, stored.range.id.clone(), stored.sequence_number.clone(), now);
+            }
+        }
+        let mut homeless = Vec::new();
+        for (shard, mut sealed) in result.pieces {
+            if let Some(stored) = &stored {
+                let words = format!("stored in {}, which does not own its hash key", stored.range.id);
+                let error = Some((ErrorCode::new(code::WRONG_SHARD), words.into()));
+                sealed.history.push(Try { start: stored.started, end: stored.ended, error });
+                self.counters.wrong_shard += 1;
+            }
+            match shard.map(|shard| self.lane_of_shard.get(shard).copied()) {
+                None if self.map.is_none() => self.enqueue(UNPREDICTED, sealed, now),
+                Some(Some(lane)) if result.map_version == self.map_version => self.enqueue(lane, sealed, now),
+                _ => homeless.push(sealed),
+            }
+        }
+        // Another map came meanwhile. They stay the old lane's, so that its successors go on waiting.
+        if !homeless.is_empty() {
+            self.take_apart(lane, homeless);
+        }
+        self.settle(lane, now);
+    }
+
+    /// Has Kinesis records of `lane` taken apart by the present map.
+    pub(super) fn take_apart(&mut self, lane: LaneId, originals: Vec<Sealed>) {
+        if !originals.is_empty() {
+            self.start_job(AtWork { lane, originals, stored: None });
+        }
+    }
+
+    fn start_job(&mut self, work: AtWork) {
+        let id = JobId(self.next_job);
+        self.next_job += 1;
+        self.lane_mut(work.lane).unsettled += work.originals.len() as u32;
+        let job = TakeApart {
+            id,
+            map: self.map.clone(),
+            map_version: self.map_version,
+            originals: work.originals.clone(),
+            stored_in: work.stored.as_ref().map(|stored| stored.range.clone()),
+        };
+        self.at_work.insert(id, work);
+        self.jobs.push_back(Job::TakeApart(job));
+    }
+
+    /// Sends what waited for the first map on its way without one.
+    pub(super) fn release_held(&mut self, _now: Time) {
+        if self.map.is_none() && self.refresh.gave_up() {
+            let held = self.lane_mut(HOLDING).drain();
+            self.take_apart(HOLDING, held);
+        }
+    }
+
+    /// Puts `map` into use.
+    pub(super) fn install_map(&mut self, map: ShardMap, now: Time) {
+        self.seal_due(Time::NEVER, now);
+        self.map_version += 1;
+        let old = std::mem::take(&mut self.lane_of_shard);
+        for range in map.ranges() {
+            let kept = old.iter().copied().find(|id| self.lane(*id).range.as_ref() == Some(range));
+            let id = kept.unwrap_or_else(|| self.add_lane(range.clone(), now));
+            self.lane_of_shard.push(id);
+        }
+        self.map = Some(Arc::new(map));
+        let retired: Vec<LaneId> = old.into_iter().filter(|id| !self.lane_of_shard.contains(id)).collect();
+        self.wait_for_predecessors(&retired);
+        for id in std::iter::once(HOLDING).chain(retired.iter().copied()) {
+            self.unready(id);
+            self.rehome(id, now);
+        }
+        for id in retired {
+            self.lane_mut(id).current = false;
+            // Whoever waits for room in it finds another lane now.
+            if std::mem::take(&mut self.lane_mut(id).refused) {
+                self.admitted.push_back(id.0);
+            }
+            self.settle(id, now);
+        }
+        if std::mem::take(&mut self.lane_mut(HOLDING).refused) {
+            self.admitted.push_back(HOLDING.0);
+        }
+        self.settle(HOLDING, now);
+    }
+
+    fn add_lane(&mut self, range: ShardRange, now: Time) -> LaneId {
+        let lane = Lane::new(Some(range), Limiter::new(self.config.rate_limit, 1.0, now));
+        if let Some(id) = self.free_lanes.pop() {
+            *self.lane_mut(id) = lane;
+            return id;
+        }
+        self.lanes.push(lane);
+        LaneId(u32::try_from(self.lanes.len() - 1).expect("fewer than 2^32 shards"))
+    }
+
+    /// New lanes wait for the retired ones that they overlap, and for those that these still wait for.
+    fn wait_for_predecessors(&mut self, retired: &[LaneId]) {
+        if !self.ordered() {
+            return;
+        }
+        for index in 0..self.lane_of_shard.len() {
+            let Some(&id) = self.lane_of_shard.get(index) else { continue };
+            let Some(range) = self.lane(id).range.clone() else { continue };
+            let mut predecessors = Vec::new();
+            for older in retired.iter().copied().chain([HOLDING, UNPREDICTED]) {
+                let lane = self.lane(older);
+                if lane.range.as_ref().is_none_or(|other| other.overlaps(&range)) {
+                    predecessors.extend(lane.predecessors.iter().copied());
+                    if !lane.is_drained() {
+                        predecessors.push(older);
+                    }
+                }
+            }
+            let lane = self.lane_mut(id);
+            lane.predecessors.extend(predecessors);
+            lane.predecessors.sort_unstable();
+            lane.predecessors.dedup();
+        }
+    }
+
+    /// Moves what is queued in a retired lane to where it belongs now: whole, if one shard owns all of the old range.
+    fn rehome(&mut self, id: LaneId, now: Time) {
+        let queued = self.lane_mut(id).drain();
+        match self.heir(id) {
+            Some(heir) => queued.into_iter().for_each(|sealed| self.enqueue(heir, sealed, now)),
+            None => self.take_apart(id, queued),
+        }
+    }
+
+    /// The present lane whose range covers the lane's.
+    fn heir(&self, id: LaneId) -> Option<LaneId> {
+        let range = self.lane(id).range.as_ref()?;
+        let map = self.map.as_ref()?;
+        let shard = map.find(range.first);
+        map.ranges().get(shard).filter(|other| other.covers(range)).and_then(|_| self.lane_of_shard.get(shard).copied())
+    }
+
+    /// Gives a Kinesis record back to its lane for another attempt, or to whoever owns the lane's range by now.
+    pub(super) fn requeue(&mut self, id: LaneId, sealed: Sealed, now: Time) {
+        if self.lane(id).current && !(id == UNPREDICTED && self.map.is_some()) {
+            return self.enqueue(id, sealed, now);
+        }
+        match self.heir(id) {
+            Some(heir) => self.enqueue(heir, sealed, now),
+            None => self.take_apart(id, vec![sealed]),
+        }
+    }
+
+    /// Something of the lane was settled: lets the next one go, and when a retired lane is drained, its successors.
+    pub(super) fn settle(&mut self, id: LaneId, now: Time) {
+        let lane = self.lane(id);
+        if !lane.is_drained() {
+            return self.service(id, now);
+        }
+        let shardless = lane.range.is_none();
+        if (lane.current && !shardless) || (lane.current && self.map.is_none()) {
+            return;
+        }
+        for index in 0..self.lane_of_shard.len() {
+            let Some(&successor) = self.lane_of_shard.get(index) else { continue };
+            let predecessors = &mut self.lane_mut(successor).predecessors;
+            let before = predecessors.len();
+            predecessors.retain(|other| *other != id);
+            if predecessors.len() < before {
+                self.service(successor, now);
+            }
+        }
+        // Retired lanes may wait for it as well, for the sake of their own successors.
+        for lane in &mut self.lanes {
+            lane.predecessors.retain(|other| *other != id);
+        }
+        if !shardless && !self.free_lanes.contains(&id) {
+            self.free_lanes.push(id);
+        }
+    }
+
+    /// A Kinesis record was stored in `shard_id`, which is not the predicted shard.
+    pub(super) fn handle_misplaced(&mut self, misplaced: Misplaced, now: Time) {
+        self.lane_mut(misplaced.lane).unsettled += 1;
+        self.misplaced.push(misplaced);
+        if self.decide_misplaced(now) {
+            self.refresh_after_mismatch();
+        }
+    }
+
+    /// Judges the misplaced Kinesis records whose shard is known. Returns whether others are left.
+    pub(super) fn decide_misplaced(&mut self, now: Time) -> bool {
+        for misplaced in std::mem::take(&mut self.misplaced) {
+            match self.range_of(&misplaced.shard_id) {
+                Some(range) => self.judge_misplaced(misplaced, range, now),
+                None => self.misplaced.push(misplaced),
+            }
+        }
+        !self.misplaced.is_empty()
+    }
+
+    fn judge_misplaced(&mut self, misplaced: Misplaced, range: ShardRange, now: Time) {
+        let Misplaced { lane: id, mut sealed, shard_id, sequence_number, started, ended } = misplaced;
+        self.lane_mut(id).unsettled -= 1;
+        if self.lane(id).range.as_ref().is_some_and(|predicted| range.covers(predicted)) {
+            sealed.history.push(Try { start: started, end: ended, error: None });
+            self.decide_stored(sealed, shard_id, sequence_number, now);
+        } else {
+            let stored = Some(StoredIn { range, sequence_number, started, ended });
+            self.start_job(AtWork { lane: id, originals: vec![sealed], stored });
+        }
+        self.settle(id, now);
+    }
+
+    /// The range of a shard of this or an earlier map.
+    fn range_of(&self, id: &ShardId) -> Option<ShardRange> {
+        let present = self.map.iter().flat_map(|map| map.ranges());
+        present.chain(self.refresh.past()).find(|range| range.id == *id).cloned()
+    }
+
+    /// Gives up on misplaced Kinesis records that no map explained in time.
+    pub(super) fn expire_misplaced(&mut self, now: Time) {
+        if self.misplaced_expiry() > now {
+            return;
+        }
+        let ttl = self.config.record_ttl;
+        for mut misplaced in std::mem::take(&mut self.misplaced) {
+            if last_expiry(&misplaced.sealed, ttl) > now {
+                self.misplaced.push(misplaced);
+                continue;
+            }
+            let words = format!("stored in {}, whose range could not be learnt", misplaced.shard_id).into();
+            let error = Some((ErrorCode::new(code::WRONG_SHARD), words));
+            misplaced.sealed.history.push(Try { start: misplaced.started, end: misplaced.ended, error });
+            misplaced.sealed.possibly_stored = true;
+            self.lane_mut(misplaced.lane).unsettled -= 1;
+            self.decide_failed(misplaced.sealed, Failure::WrongShard, now);
+            self.settle(misplaced.lane, now);
+        }
+    }
+
+    pub(super) fn misplaced_expiry(&self) -> Time {
+        let expiries = self.misplaced.iter().map(|misplaced| last_expiry(&misplaced.sealed, self.config.record_ttl));
+        expiries.min().unwrap_or(Time::NEVER)
+    }
+}
+
+fn last_expiry(sealed: &Sealed, ttl: std::time::Duration) -> Time {
+    sealed.members.arrival(sealed.members.len().saturating_sub(1)) + ttl + std::time::Duration::from_micros(1)
+}

@@ -1,0 +1,259 @@
+//! What becomes of a Kinesis record after an answer: reported, sent again as it is, or judged by a new shard map. A throttled
+//! one slows its shard down, a call that fails as a whole backs the stream off, a refused content is found by halving.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::classify::{CallVerdict, EntryVerdict, classify_call, classify_entry};
+use super::collector::RequestId;
+use super::event::Event;
+use super::lane::LaneId;
+use super::limiter::jittered;
+use super::outcome::{CallFailure, EntryOutcome, PutRecordsOutcome, code};
+use super::pipeline::{OnWire, Pipeline, StreamBackoff};
+use super::report::ReportBatch;
+use super::resharding::Misplaced;
+use super::sealed::{Sealed, Try};
+use crate::error::{ErrorCode, Failure};
+use crate::record::{SequenceNumber, ShardId, Stored};
+use crate::time::Time;
+use crate::wire::Payload;
+
+/// A stream whose calls fail pauses 50 ms × 2 up to 5 s, with full jitter.
+const STREAM_BACKOFF: Duration = Duration::from_millis(50);
+const MAX_STREAM_BACKOFF: Duration = Duration::from_secs(5);
+
+impl Pipeline {
+    /// The answer to a request of [`Pipeline::poll_transmit`]. Then drain all outputs.
+    pub fn handle_put_records(&mut self, id: RequestId, outcome: PutRecordsOutcome, now: Time) {
+        // An answer after an abort finds its user records reported.
+        let Some(OnWire { started, entries }) = self.on_wire.remove(&id) else { return };
+        match outcome {
+            Err(failure) => self.handle_failed_call(entries, &failure, started, now),
+            Ok(outcomes) => {
+                self.handle_successful_call();
+                if outcomes.len() == entries.len() {
+                    for ((lane, sealed), outcome) in entries.into_iter().zip(outcomes) {
+                        self.handle_entry(lane, sealed, outcome, started, now);
+                    }
+                } else {
+                    self.handle_count_mismatch(entries, outcomes.len(), started, now);
+                }
+            }
+        }
+    }
+
+    fn handle_entry(&mut self, id: LaneId, mut sealed: Sealed, outcome: EntryOutcome, started: Time, now: Time) {
+        self.lane_mut(id).unsettled -= 1;
+        match outcome {
+            EntryOutcome::Stored { shard_id, sequence_number } => {
+                self.lane_mut(id).limiter.handle_stored(now);
+                self.handle_stored(id, sealed, shard_id, sequence_number, started, now);
+            }
+            EntryOutcome::Failed { code, message } => {
+                sealed.history.push(Try { start: started, end: now, error: Some((code.clone(), message.clone())) });
+                match classify_entry(code.as_str()) {
+                    EntryVerdict::Fail => {
+                        let user_records = sealed.members.len();
+                        self.events.push_back(Event::Refused { code: code.clone(), message, user_records });
+                        self.decide_failed(sealed, Failure::Service(code), now);
+                    }
+                    EntryVerdict::Throttled => self.handle_throttled(id, sealed, started, now),
+                    EntryVerdict::Retry => {
+                        sealed.possibly_stored = true;
+                        let Pipeline { lanes, rng, .. } = self;
+                        if let Some(lane) = lanes.get_mut(id.0 as usize) {
+                            lane.limiter.back_off(now, rng);
+                        }
+                        self.requeue(id, sealed, now);
+                    }
+                }
+            }
+        }
+        self.settle(id, now);
+    }
+
+    fn handle_stored(
+        &mut self,
+        id: LaneId,
+        mut sealed: Sealed,
+        shard_id: ShardId,
+        number: SequenceNumber,
+        started: Time,
+        now: Time,
+    ) {
+        let predicted = self.lane(id).range.as_ref().is_none_or(|range| range.id == shard_id);
+        // One user record, or many of one hash key, are where the service put them: never in the wrong shard.
+        if predicted || matches!(sealed.record.payload, Payload::Plain(_)) {
+            sealed.history.push(Try { start: started, end: now, error: None });
+            self.decide_stored(sealed, shard_id, number, now);
+            if !predicted {
+                self.refresh_after_mismatch();
+            }
+            return;
+        }
+        let misplaced = Misplaced { lane: id, sealed, shard_id, sequence_number: number, started, ended: now };
+        self.handle_misplaced(misplaced, now);
+        if self.lane(id).current {
+            self.refresh_after_mismatch();
+        }
+    }
+
+    fn handle_throttled(&mut self, id: LaneId, sealed: Sealed, started: Time, now: Time) {
+        self.counters.throttled += 1;
+        let Pipeline { lanes, rng, .. } = self;
+        let Some(lane) = lanes.get_mut(id.0 as usize) else { return };
+        let first = lane.limiter.handle_throttled(started, now, rng);
+        let shard = lane.range.as_ref().map(|range| range.id.clone());
+        if first {
+            self.events.push_back(Event::Throttled(shard));
+        }
+        if self.config.fail_if_throttled {
+            self.decide_failed(sealed, Failure::Throttled, now);
+        } else {
+            self.requeue(id, sealed, now);
+        }
+    }
+
+    fn handle_failed_call(&mut self, entries: Vec<(LaneId, Sealed)>, failure: &CallFailure, started: Time, now: Time) {
+        let verdict = classify_call(failure, self.succeeded_before);
+        let error = Some((failure.code.clone(), Arc::clone(&failure.message)));
+        let mut entries = entries;
+        for (_, sealed) in &mut entries {
+            sealed.history.push(Try { start: started, end: now, error: error.clone() });
+            sealed.possibly_stored |= failure.stored != Stored::No;
+        }
+        match verdict {
+            CallVerdict::Retry => {
+                self.back_off(failure, now);
+                for (id, sealed) in entries {
+                    self.lane_mut(id).unsettled -= 1;
+                    self.requeue(id, sealed, now);
+                    self.settle(id, now);
+                }
+            }
+            CallVerdict::Content if entries.len() > 1 => {
+                let half = entries.split_off(entries.len() / 2);
+                self.resend.push_back(entries);
+                self.resend.push_back(half);
+            }
+            CallVerdict::Content | CallVerdict::Stream => {
+                let reason = Failure::Service(failure.code.clone());
+                let mut user_records = entries.iter().map(|(_, sealed)| sealed.members.len()).sum();
+                for (id, sealed) in entries {
+                    self.lane_mut(id).unsettled -= 1;
+                    self.decide_failed(sealed, reason.clone(), now);
+                    self.settle(id, now);
+                }
+                if verdict == CallVerdict::Stream {
+                    user_records += self.fail_waiting(&reason, error, now);
+                }
+                let (code, message) = (failure.code.clone(), Arc::clone(&failure.message));
+                self.events.push_back(Event::Refused { code, message, user_records });
+            }
+        }
+    }
+
+    fn handle_count_mismatch(&mut self, entries: Vec<(LaneId, Sealed)>, answered: usize, started: Time, now: Time) {
+        let words: Arc<str> = format!("{} Kinesis records were sent, the answer has {answered}", entries.len()).into();
+        for (id, mut sealed) in entries {
+            let error = Some((ErrorCode::new(code::COUNT_MISMATCH), words.clone()));
+            sealed.history.push(Try { start: started, end: now, error });
+            sealed.possibly_stored = true;
+            self.lane_mut(id).unsettled -= 1;
+            self.decide_failed(sealed, Failure::CountMismatch, now);
+            self.settle(id, now);
+        }
+    }
+
+    fn handle_successful_call(&mut self) {
+        self.succeeded_before = true;
+        if self.backoff.take().is_some() {
+            self.events.push_back(Event::Recovered);
+        }
+    }
+
+    fn back_off(&mut self, failure: &CallFailure, now: Time) {
+        // Requests that were on the wire together fail together: one step for all of them.
+        let streak = match &self.backoff {
+            Some(backoff) if backoff.until > now => return,
+            Some(backoff) => backoff.streak.saturating_add(1),
+            None => 0,
+        };
+        let pause = jittered(STREAM_BACKOFF, streak, MAX_STREAM_BACKOFF, &mut self.rng);
+        if streak == 0 {
+            let (code, message) = (failure.code.clone(), Arc::clone(&failure.message));
+            self.events.push_back(Event::BackedOff { code, message, pause });
+        }
+        self.backoff = Some(StreamBackoff { until: now + pause, streak });
+    }
+
+    /// Fails everything that is not on the wire; `error` stands as the last attempt. Returns how many user records.
+    pub(super) fn fail_waiting(&mut self, reason: &Failure, error: Option<(ErrorCode, Arc<str>)>, now: Time) -> usize {
+        self.seal_due(Time::NEVER, now);
+        self.jobs.retain(|job| matches!(job, super::take_apart::Job::ListShards { .. }));
+        let mut waiting: Vec<Sealed> = Vec::new();
+        for (id, sealed) in std::mem::take(&mut self.resend).into_iter().flatten() {
+            self.lane_mut(id).unsettled -= 1;
+            waiting.push(sealed);
+        }
+        for work in std::mem::take(&mut self.at_work).into_values() {
+            self.lane_mut(work.lane).unsettled -= work.originals.len() as u32;
+            let stored = work.stored.is_some();
+            waiting.extend(
+                work.originals
+                    .into_iter()
+                    .map(|sealed| Sealed { possibly_stored: sealed.possibly_stored || stored, ..sealed }),
+            );
+        }
+        for misplaced in std::mem::take(&mut self.misplaced) {
+            self.lane_mut(misplaced.lane).unsettled -= 1;
+            waiting.push(Sealed { possibly_stored: true, ..misplaced.sealed });
+        }
+        for index in 0..self.lanes.len() {
+            let id = LaneId(index as u32);
+            self.unready(id);
+            waiting.extend(self.lane_mut(id).drain());
+            self.admit_again(id);
+        }
+        let user_records = waiting.iter().map(|sealed| sealed.members.len()).sum();
+        for mut sealed in waiting {
+            if let Some(error) = &error {
+                sealed.history.push(Try { start: now, end: now, error: Some(error.clone()) });
+            }
+            self.decide_failed(sealed, reason.clone(), now);
+        }
+        for index in 0..self.lanes.len() {
+            self.settle(LaneId(index as u32), now);
+        }
+        user_records
+    }
+
+    pub(super) fn decide_expired(&mut self, mut sealed: Sealed, now: Time) {
+        let start = sealed.history.tries.last().map_or(sealed.members.base(), |last| last.end);
+        let words = "record_ttl passed before it was stored".into();
+        sealed.history.push(Try { start, end: now, error: Some((ErrorCode::new(code::EXPIRED), words)) });
+        self.decide_failed(sealed, Failure::Expired, now);
+    }
+
+    pub(super) fn decide_failed(&mut self, sealed: Sealed, failure: Failure, now: Time) {
+        self.counters.user_records_failed += sealed.members.len() as u64;
+        let keep = self.config.return_user_record_on_failure;
+        self.report(ReportBatch::failed(sealed, failure, keep, now));
+    }
+
+    pub(super) fn decide_stored(&mut self, mut sealed: Sealed, shard_id: ShardId, number: SequenceNumber, now: Time) {
+        self.counters.user_records_stored += sealed.members.len() as u64;
+        self.counters.kinesis_records_stored += 1;
+        self.counters.kinesis_bytes_stored += sealed.wire_bytes() as u64;
+        let aggregated = matches!(sealed.record.payload, Payload::Aggregate(_));
+        let payload = std::mem::replace(&mut sealed.record.payload, Payload::Plain(bytes::Bytes::new()));
+        self.aggregator.recycle(payload);
+        self.report(ReportBatch::stored(sealed, aggregated, shard_id, number, now));
+    }
+
+    fn report(&mut self, batch: ReportBatch) {
+        self.blocks.decide(batch.members());
+        self.reports.push_back(batch);
+    }
+}

@@ -1,0 +1,261 @@
+//! A Kinesis record on its way: the sealed bytes, and for each of its user records the place where its report belongs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::ErrorCode;
+use crate::record::HashKey;
+use crate::time::Time;
+use crate::wire::{KinesisRecord, Payload};
+
+/// Attempts kept at each end of a long history.
+const KEPT: usize = 15;
+
+/// Where an accepted user record's report belongs: slot `index` of block `block`. A block is opened with each aggregate, its
+/// slots are numbered in put order, and its number is used again once all of them are reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Token {
+    /// The block.
+    pub block: u32,
+    /// The slot in it.
+    pub index: u32,
+}
+
+/// One user record of a Kinesis record: 12 bytes.
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    token: Token,
+    /// Microseconds after the first user record (saturating: a longer linger than 71 minutes only blurs the delay reported).
+    arrival: u32,
+}
+
+/// The user records of one Kinesis record, in put order.
+#[derive(Clone, Debug, Default)]
+pub struct Members {
+    base: Time,
+    list: Vec<Member>,
+}
+
+impl Members {
+    /// Adds a user record that arrived at `now`.
+    pub(super) fn push(&mut self, token: Token, now: Time) {
+        if self.list.is_empty() {
+            self.base = now;
+        }
+        let micros = now.as_nanos().saturating_sub(self.base.as_nanos()) / 1000;
+        self.list.push(Member { token, arrival: u32::try_from(micros).unwrap_or(u32::MAX) });
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// When the first one arrived.
+    pub(super) fn base(&self) -> Time {
+        self.base
+    }
+
+    /// The token of the user record at `position`.
+    #[must_use]
+    pub fn token(&self, position: usize) -> Option<Token> {
+        self.list.get(position).map(|member| member.token)
+    }
+
+    /// When the user record at `position` arrived, rounded down to a microsecond after the first.
+    #[must_use]
+    pub fn arrival(&self, position: usize) -> Time {
+        let micros = self.list.get(position).map_or(0, |member| member.arrival);
+        self.base + Duration::from_micros(micros.into())
+    }
+
+    /// The tokens in order.
+    pub fn tokens(&self) -> impl ExactSizeIterator<Item = Token> + '_ {
+        self.list.iter().map(|member| member.token)
+    }
+
+    /// If they are consecutive slots of one block: the block and its first slot.
+    #[must_use]
+    pub fn as_run(&self) -> Option<Token> {
+        let (first, last) = (self.list.first()?.token, self.list.last()?.token);
+        // Slots of one block are never out of order, so the ends tell.
+        let run = first.block == last.block && (last.index - first.index) as usize == self.list.len() - 1;
+        (run && self.list.iter().all(|member| member.token.block == first.block)).then_some(first)
+    }
+
+    /// How many of the first ones arrived at or before `moment`.
+    pub(super) fn arrived_by(&self, moment: Time) -> usize {
+        let base = self.base.as_nanos();
+        // An arrival is known to the microsecond below: round up, so that nothing counts as older than it is.
+        self.list.partition_point(|member| base + (u64::from(member.arrival) + 1) * 1000 <= moment.as_nanos())
+    }
+
+    /// Takes the first `count` away.
+    pub(super) fn split_first(&mut self, count: usize) -> Members {
+        let rest = self.list.split_off(count.min(self.list.len()));
+        let first = Members { base: self.base, list: std::mem::replace(&mut self.list, rest) };
+        self.rebase();
+        first
+    }
+
+    /// Adds the user record at `position` of `other`.
+    pub(super) fn push_from(&mut self, other: &Members, position: usize) {
+        if let Some(token) = other.token(position) {
+            self.push(token, other.arrival(position));
+        }
+    }
+
+    fn rebase(&mut self) {
+        let Some(first) = self.list.first().map(|member| member.arrival) else { return };
+        self.base = self.base + Duration::from_micros(first.into());
+        for member in &mut self.list {
+            member.arrival -= first;
+        }
+    }
+}
+
+/// One try of a Kinesis record: what all its user records share.
+#[derive(Clone, Debug)]
+pub(super) struct Try {
+    pub(super) start: Time,
+    pub(super) end: Time,
+    /// The error's code and words, if it failed.
+    pub(super) error: Option<(ErrorCode, Arc<str>)>,
+}
+
+/// The tries of a Kinesis record: the first and the last fifteen, and how many there were.
+#[derive(Clone, Debug, Default)]
+pub(super) struct History {
+    pub(super) tries: Vec<Try>,
+    pub(super) total: u32,
+}
+
+impl History {
+    pub(super) fn push(&mut self, attempt: Try) {
+        if self.tries.len() == 2 * KEPT {
+            self.tries.remove(KEPT);
+        }
+        self.tries.push(attempt);
+        self.total = self.total.saturating_add(1);
+    }
+}
+
+/// A Kinesis record whose bytes are fixed, between the aggregator and its report.
+#[derive(Clone, Debug)]
+pub(super) struct Sealed {
+    pub(super) record: KinesisRecord,
+    pub(super) members: Members,
+    /// Data and partition keys of its user records: what the budget counts.
+    pub(super) user_bytes: usize,
+    /// Its first user record's number in put order: lanes are sorted by it.
+    pub(super) order: u64,
+    /// When it should have left.
+    pub(super) deadline: Time,
+    pub(super) history: History,
+    /// Some attempt may have stored it.
+    pub(super) possibly_stored: bool,
+}
+
+impl Sealed {
+    /// Bytes that count against a shard and a request: data and partition key.
+    pub(super) fn wire_bytes(&self) -> usize {
+        self.record.data_len() + self.record.partition_key.len()
+    }
+
+    /// When the first user record expires.
+    pub(super) fn expires(&self, ttl: Duration) -> Time {
+        // A microsecond more than the arrival's resolution: never early.
+        self.members.base() + ttl + Duration::from_micros(1)
+    }
+
+    /// Splits off the first `count` user records, fewer than all: the bytes of the rest are sent without them. The part split
+    /// off has members, history and size, and the whole payload if `keep_payload`.
+    pub(super) fn split_first(&mut self, count: usize, keep_payload: bool) -> Sealed {
+        let before = self.record.payload.clone();
+        let mut bytes = 0;
+        if let Payload::Aggregate(aggregate) = &mut self.record.payload {
+            bytes = aggregate.iter().take(count).map(|user| user.partition_key.len() + user.data.len()).sum();
+            aggregate.drop_first(count);
+            // Its first user record is another one now.
+            self.record.hash_key = None;
+        }
+        self.user_bytes -= bytes;
+        let payload = if keep_payload { before } else { Payload::Plain(bytes::Bytes::new()) };
+        Sealed {
+            record: KinesisRecord { payload, partition_key: self.record.partition_key.clone(), hash_key: None },
+            members: self.members.split_first(count),
+            user_bytes: bytes,
+            order: self.order,
+            deadline: self.deadline,
+            history: self.history.clone(),
+            possibly_stored: self.possibly_stored,
+        }
+    }
+
+    /// The partition key that it is sent under.
+    pub(super) fn partition_key(&self) -> &str {
+        std::str::from_utf8(&self.record.partition_key).expect("a partition key was a str")
+    }
+
+    /// The hash key if it is known without hashing: given, or kept from the put.
+    pub(super) fn hash_key(&self) -> Option<HashKey> {
+        self.record.hash_key
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn members(count: u32) -> Members {
+        let mut members = Members::default();
+        for index in 0..count {
+            members.push(Token { block: 3, index }, Time::from_millis(u64::from(index) * 10 + 5));
+        }
+        members
+    }
+
+    #[test]
+    fn nothing_counts_as_older_than_it_is() {
+        let members = members(3);
+        assert_eq!(members.arrived_by(Time::from_millis(5)), 0);
+        assert_eq!(members.arrived_by(Time::from_nanos(5_001_000)), 1);
+        assert_eq!(members.arrived_by(Time::from_millis(26)), 3);
+    }
+
+    #[test]
+    fn splitting_keeps_tokens_and_arrivals() {
+        let mut rest = members(5);
+        let first = rest.split_first(2);
+        assert_eq!(first.len(), 2);
+        assert_eq!((rest.token(0), rest.arrival(0)), (Some(Token { block: 3, index: 2 }), Time::from_millis(25)));
+        assert_eq!(rest.arrival(2), Time::from_millis(45));
+        assert_eq!(rest.as_run(), Some(Token { block: 3, index: 2 }));
+    }
+
+    #[test]
+    fn a_gap_or_another_block_is_no_run() {
+        let mut members = members(2);
+        members.push(Token { block: 3, index: 3 }, Time::from_millis(30));
+        assert_eq!(members.as_run(), None);
+    }
+
+    #[test]
+    fn a_long_history_keeps_both_ends_and_the_count() {
+        let mut history = History::default();
+        for n in 0..100 {
+            history.push(Try { start: Time::from_millis(n), end: Time::from_millis(n), error: None });
+        }
+        let starts: Vec<u64> = history.tries.iter().map(|attempt| attempt.start.as_nanos() / 1_000_000).collect();
+        assert_eq!(history.total, 100);
+        assert_eq!(starts[..15], (0..15).collect::<Vec<_>>());
+        assert_eq!(starts[15..], (85..100).collect::<Vec<_>>());
+    }
+}
