@@ -20,9 +20,9 @@ use axum::extract::DefaultBodyLimit;
 use bytes::Bytes;
 use ferrokinesis::store::StoreOptions;
 
+use crate::config::{Config, Credentials};
 use crate::error::{Error, ErrorKind};
 use crate::record::{HashKey, SequenceNumber, ShardId};
-use crate::runtime::aws::{Credentials, TransportSettings};
 
 const REGION: &str = "us-east-1";
 /// Signatures are not checked; any key does.
@@ -43,7 +43,7 @@ const SHARD_LIMIT: u32 = 100_000;
 ///     assert!(service.read_stream("orders").await?.is_empty());
 ///     Ok::<(), kinesis_producer::error::Error>(())
 /// })?;
-/// println!("a producer of region us-east-1 can use endpoint_url = {}", service.endpoint_url());
+/// let config = service.config(); // for a producer
 /// # Ok::<(), kinesis_producer::error::Error>(())
 /// ```
 #[derive(Debug)]
@@ -120,20 +120,20 @@ impl LocalService {
         &self.endpoint_url
     }
 
-    /// Settings with which a transport finds it.
+    /// Settings with which a producer finds it, to be completed.
     #[must_use]
-    pub fn settings(&self) -> TransportSettings {
-        TransportSettings {
-            region: Some(REGION.to_owned()),
-            endpoint_url: Some(self.endpoint_url.clone()),
-            credentials: Credentials::Static {
-                access_key_id: ACCESS_KEY_ID.to_owned(),
-                secret_access_key: ACCESS_KEY_ID.to_owned(),
-                session_token: None,
-            },
-            proxy_from_environment: false,
-            ..TransportSettings::default()
-        }
+    pub fn config(&self) -> Config {
+        let credentials = Credentials::Static {
+            access_key_id: ACCESS_KEY_ID.to_owned(),
+            secret_access_key: ACCESS_KEY_ID.to_owned(),
+            session_token: None,
+        };
+        Config::new()
+            .region(REGION)
+            .endpoint_url(&self.endpoint_url)
+            .credentials(credentials)
+            // A proxy of the environment would not find this machine's loopback.
+            .proxy_from_environment(false)
     }
 
     /// Waits for one of this service's futures, or any other, on this thread.

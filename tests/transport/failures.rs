@@ -125,7 +125,7 @@ async fn an_unknown_host_is_a_connect_failure() {
 
 #[tokio::test]
 async fn a_connection_that_breaks_after_the_request_may_have_stored_the_records() {
-    for answer in [Answer::CloseAfterRequest, Answer::BreakOffAnswer] {
+    for answer in [Answer::CloseAfterRequest, Answer::BreakOffHalfway] {
         let server = Server::start(move |_, _| answer.clone()).await;
         let failure = failure_of(settings(&server)).await;
         assert_eq!((failure.code.as_str(), failure.stored), (code::TRANSPORT, Stored::Possibly), "{failure:?}");

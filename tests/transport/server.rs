@@ -36,7 +36,7 @@ pub enum Answer {
     /// The connection is closed after the request.
     CloseAfterRequest,
     /// The connection is closed in the middle of the answer.
-    BreakOffAnswer,
+    BreakOffHalfway,
 }
 
 impl Answer {
@@ -145,7 +145,7 @@ async fn serve(
                 socket.flush().await.unwrap();
             }
             Answer::Hang => std::future::pending().await,
-            Answer::BreakOffAnswer => {
+            Answer::BreakOffHalfway => {
                 socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{\"Rec").await.unwrap();
                 return;
             }

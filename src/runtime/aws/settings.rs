@@ -139,3 +139,21 @@ impl fmt::Debug for Proxy {
         write!(f, "Proxy({})", self.shown())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_config_says_where_who_and_through_what() {
+        let config = Config::new().region("eu-west-1").proxy_url("http://me:secret@proxy:3128").no_proxy("a,b");
+        let mut config = config.credentials(config::Credentials::Profile("payroll".to_owned()));
+        config.set("KinesisEndpoint", "kinesis.test").expect("a known key");
+        let settings = TransportSettings::from(&config);
+        assert_eq!(settings.endpoint_url.as_deref(), Some("https://kinesis.test:443"));
+        assert!(matches!(&settings.credentials, Credentials::Profile(name) if name == "payroll"));
+        let proxy = settings.proxy.as_ref().expect("it was set");
+        assert_eq!((proxy.shown(), proxy.except.as_deref()), ("proxy:3128", Some("a,b")));
+        assert!(!format!("{settings:?}").contains("secret"));
+    }
+}
