@@ -1,17 +1,15 @@
 //! The blocking face: the same producer for programs without async. Each function that waits takes a time-out.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Config;
 use crate::core::Report;
-use crate::error::{Error, ErrorKind, PutError};
+use crate::error::{Error, PutError};
 use crate::metrics::Counters;
-use crate::producer::{Outstanding, PutMany};
+use crate::producer::{Outstanding, ProducerBuilder, PutMany};
 use crate::record::UserRecord;
-use crate::runtime::transport::Transport;
-use crate::runtime::{Clock, ReportMode, Reports, Ticket, wait};
+use crate::runtime::{Clock, Reports, Ticket, wait};
 use crate::time::Time;
 
 /// Puts user records into Kinesis streams, blocking the calling thread where it waits. See [`crate::Producer`].
@@ -26,25 +24,16 @@ impl Producer {
     /// # Errors
     /// As there.
     pub fn new(config: Config) -> Result<Producer, Error> {
-        Producer::with_report_mode(config, ReportMode::Tickets)
+        Producer::build(crate::Producer::builder(config))
     }
 
-    /// See [`crate::Producer::with_report_mode`].
+    /// See [`ProducerBuilder::build`].
     ///
     /// # Errors
     /// As there.
-    pub fn with_report_mode(config: Config, mode: ReportMode) -> Result<Producer, Error> {
-        let created = wait(crate::Producer::with_report_mode(config, mode), &Clock::start(), Time::NEVER);
-        let never = || Error::new(ErrorKind::TimedOut, "waiting without an end ended");
-        Ok(Producer { inner: created.ok_or_else(never)?? })
-    }
-
-    /// See [`crate::Producer::with_transport`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn with_transport(config: Config, mode: ReportMode, transport: Arc<dyn Transport>) -> Result<Producer, Error> {
-        Ok(Producer { inner: crate::Producer::with_transport(config, mode, transport)? })
+    pub fn build(builder: ProducerBuilder) -> Result<Producer, Error> {
+        let built = wait(builder.build(), &Clock::start(), Time::NEVER);
+        Ok(Producer { inner: built.expect("a wait without time-out ends with a value")? })
     }
 
     /// See [`crate::Producer::stream`].

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, PutError};
 use crate::metrics::Counters;
 use crate::record::UserRecord;
+use crate::runtime::aws::{AwsTransport, Credentials, TransportSettings};
 use crate::runtime::transport::Transport;
-use crate::runtime::{AwsTransport, Placed, Prepared, ProducerShared, ReportMode, Reports, StreamShared, Ticket, Worker};
+use crate::runtime::{Placed, Prepared, ProducerShared, ReportMode, Reports, StreamShared, Ticket, Worker};
 
 /// Puts user records into Kinesis streams.
 ///
@@ -19,36 +22,21 @@ pub struct Producer {
 }
 
 impl Producer {
-    /// A producer that reports by [`Ticket`].
+    /// A producer that reports by [`Ticket`] and talks to AWS, or to the configured endpoint.
     ///
     /// # Errors
     /// `InvalidConfig` with all that is wrong; `NoRegion`, `NoCredentials`, `Io` (a certificate file), `Runtime`.
+    ///
+    /// # Cancel safety
+    /// Leaves nothing behind.
     pub async fn new(config: Config) -> Result<Producer, Error> {
-        Producer::with_report_mode(config, ReportMode::Tickets).await
+        Producer::builder(config).build().await
     }
 
-    /// A producer that reports as `mode` says.
-    ///
-    /// # Errors
-    /// As [`Producer::new`].
-    pub async fn with_report_mode(config: Config, mode: ReportMode) -> Result<Producer, Error> {
-        config.check()?;
-        let worker = Arc::new(Worker::start(config.worker_threads)?);
-        let settings = config.clone();
-        let transport = worker.spawn(async move { AwsTransport::new(&settings).await }).await.map_err(|cause| {
-            Error::new(ErrorKind::Runtime, format!("the connection to AWS could not be set up: {cause}")).with_source(cause)
-        })??;
-        Ok(Producer { shared: ProducerShared::new(config, mode, worker, Arc::new(transport))? })
-    }
-
-    /// A producer over another transport: for tests and benches of programs that use this library.
-    ///
-    /// # Errors
-    /// `InvalidConfig`, `Runtime`.
-    pub fn with_transport(config: Config, mode: ReportMode, transport: Arc<dyn Transport>) -> Result<Producer, Error> {
-        config.check()?;
-        let worker = Arc::new(Worker::start(config.worker_threads)?);
-        Ok(Producer { shared: ProducerShared::new(config, mode, worker, transport)? })
+    /// A producer with another way of reporting, credentials from a provider object, or another transport.
+    #[must_use]
+    pub fn builder(config: Config) -> ProducerBuilder {
+        ProducerBuilder { config, mode: ReportMode::Tickets, credentials: None, transport: None }
     }
 
     /// A stream by name or ARN. It is opened at its first use: its shards are looked up in the background.
@@ -105,6 +93,64 @@ impl Producer {
 
     pub(crate) fn shared(&self) -> &Arc<ProducerShared> {
         &self.shared
+    }
+}
+
+/// What a [`Producer`] is made of, beside its configuration.
+pub struct ProducerBuilder {
+    config: Config,
+    mode: ReportMode,
+    credentials: Option<SharedCredentialsProvider>,
+    transport: Option<Arc<dyn Transport>>,
+}
+
+impl ProducerBuilder {
+    /// How reports reach the caller. Default: by ticket.
+    #[must_use]
+    pub fn report_mode(mut self, mode: ReportMode) -> ProducerBuilder {
+        self.mode = mode;
+        self
+    }
+
+    /// Credentials from a provider object instead of what the configuration says; it is asked again before they expire.
+    #[must_use]
+    pub fn credentials_provider(mut self, provider: impl ProvideCredentials + 'static) -> ProducerBuilder {
+        self.credentials = Some(SharedCredentialsProvider::new(provider));
+        self
+    }
+
+    /// Another way to the service than AWS's: for tests and benches of programs that use this library.
+    #[must_use]
+    pub fn transport(mut self, transport: Arc<dyn Transport>) -> ProducerBuilder {
+        self.transport = Some(transport);
+        self
+    }
+
+    /// Starts the producer: finds region and credentials, reads certificates, starts the threads. It connects to nothing but
+    /// what the credentials need.
+    ///
+    /// # Errors
+    /// As [`Producer::new`].
+    ///
+    /// # Cancel safety
+    /// Leaves nothing behind.
+    pub async fn build(self) -> Result<Producer, Error> {
+        self.config.check()?;
+        let worker = Arc::new(Worker::start(self.config.worker_threads)?);
+        let transport = match self.transport {
+            Some(transport) => transport,
+            None => {
+                let mut settings = TransportSettings::from(&self.config);
+                if let Some(provider) = self.credentials {
+                    settings.credentials = Credentials::Provider(provider);
+                }
+                let transport = worker.spawn(AwsTransport::new(settings)).await.map_err(|cause| {
+                    Error::new(ErrorKind::Runtime, format!("the AWS client could not be set up: {cause}")).with_source(cause)
+                })?;
+                Arc::new(transport?)
+            }
+        };
+        Ok(Producer { shared: ProducerShared::new(self.config, self.mode, worker, transport)? })
     }
 }
 

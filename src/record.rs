@@ -9,9 +9,9 @@ use bytes::Bytes;
 use crate::error::{Error, ErrorKind};
 
 /// Characters in the longest partition key (Kinesis API reference, PutRecordsRequestEntry).
-pub const MAX_PARTITION_KEY_CHARS: usize = 256;
+pub(crate) const MAX_PARTITION_KEY_CHARS: usize = 256;
 /// Bytes of data and partition key in the largest Kinesis record that a stream can be set to take (MaxRecordSizeInKiB).
-pub const MAX_KINESIS_RECORD_BYTES: usize = 10 << 20;
+pub(crate) const MAX_KINESIS_RECORD_BYTES: usize = 10 << 20;
 
 /// A user record to put: borrowed, and copied before the put returns.
 #[derive(Clone, Copy, Debug)]

@@ -1,5 +1,6 @@
 //! Everything that touches the world: clock, tasks, locks, the AWS SDK. The core decides; this layer carries out.
 
+pub mod aws;
 mod budget;
 mod clock;
 mod driver;
