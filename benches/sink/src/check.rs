@@ -177,7 +177,9 @@ mod tests {
     #[test]
     fn order_is_within_the_key_and_over_first_copies() {
         let mut checker = Checker::default();
-        [("a", 0), ("b", 3), ("a", 2), ("b", 1), ("a", 0), ("a", 4)].map(|(key, at)| read(&mut checker, key, at));
+        for (key, sequence) in [("a", 0), ("b", 3), ("a", 2), ("b", 1), ("a", 0), ("a", 4)] {
+            read(&mut checker, key, sequence);
+        }
         let counts = checker.statistics();
         assert_eq!((counts.out_of_order, counts.duplicates), (1, 1));
     }

@@ -13,7 +13,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
@@ -26,6 +26,8 @@ use crate::world::{Mishap, World};
 /// Above any request the service takes, so that the refusal can say how large it was.
 const MAX_BODY_BYTES: usize = 32 << 20;
 const READ_BUFFER_BYTES: usize = 512 << 10;
+/// rustls reads 4 KiB at a time; behind this buffer that is no system call each.
+const TLS_READ_BYTES: usize = 128 << 10;
 const H2_STREAM_WINDOW: u32 = 4 << 20;
 const H2_CONNECTION_WINDOW: u32 = 16 << 20;
 const MAX_FREE_BUFFERS: usize = 16;
@@ -90,7 +92,7 @@ impl Server {
             None => self.serve(socket).await,
             Some(tls) => {
                 // A failed handshake is the client's to report.
-                if let Ok(stream) = tls.accept(socket).await {
+                if let Ok(stream) = tls.accept(BufReader::with_capacity(TLS_READ_BYTES, socket)).await {
                     self.serve(stream).await;
                 }
             }
