@@ -1,5 +1,7 @@
 //! The sink over real sockets: requests, control operations, and the faults a client sees on the wire.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests, too, fail by panicking")]
+
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 

@@ -73,8 +73,8 @@ fn a_childs_sequence_numbers_are_above_its_parents() {
     put(&mut stream, 0, 1, 0, None);
     stream.reshard(2);
     let (shards, _) = stream.list(false, None, 10);
-    let end = shards[0].sequence_number_range.ending_sequence_number.unwrap().to_string();
-    assert!(shards[1..].iter().all(|child| child.sequence_number_range.starting_sequence_number.to_string() > end));
+    let end = shards[0].sequence_number_range.ending_sequence_number.unwrap().0;
+    assert!(shards[1..].iter().all(|child| child.sequence_number_range.starting_sequence_number.0 > end));
     assert!(shards[1..].iter().all(|child| child.sequence_number_range.ending_sequence_number.is_none()));
     assert!(shards[1..].iter().all(|child| child.parent_shard_id == Some(ShardId(0))));
 }
