@@ -2,3 +2,5 @@
 
 pub mod aws;
 pub mod transport;
+
+pub use aws::AwsTransport;
