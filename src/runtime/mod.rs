@@ -16,6 +16,7 @@ pub mod transport;
 mod wait;
 mod worker;
 
+pub use aws::AwsTransport;
 pub(crate) use clock::Clock;
 pub(crate) use producer::ProducerShared;
 pub use producer::ReportMode;

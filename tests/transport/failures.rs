@@ -124,6 +124,15 @@ async fn an_unknown_host_is_a_connect_failure() {
 }
 
 #[tokio::test]
+async fn an_arn_of_something_else_is_refused_without_being_sent() {
+    let server = Server::start(|_, _| Answer::Hang).await;
+    let transport = AwsTransport::new(TransportSettings { endpoint_url: None, ..settings(&server) }).await.unwrap();
+    let failure = put(&transport, "arn:aws:s3:::orders", &[record("a", 0, "x")]).await.unwrap_err();
+    assert_eq!((failure.code.as_str(), failure.stored), ("ValidationException", Stored::No), "{failure:?}");
+    assert!(failure.message.contains("ARN"), "{failure:?}");
+}
+
+#[tokio::test]
 async fn a_connection_that_breaks_after_the_request_may_have_stored_the_records() {
     for answer in [Answer::CloseAfterRequest, Answer::BreakOffHalfway] {
         let server = Server::start(move |_, _| answer.clone()).await;

@@ -5,7 +5,7 @@ use kinesis_producer::config::WireFormat;
 use kinesis_producer::core::outcome::EntryOutcome;
 use kinesis_producer::local::LocalService;
 use kinesis_producer::record::{HashKey, Stored};
-use kinesis_producer::runtime::aws::{AwsTransport, TransportSettings};
+use kinesis_producer::runtime::AwsTransport;
 
 use super::{list, put, record};
 
@@ -14,8 +14,7 @@ const LAST: u128 = u128::MAX;
 async fn records_arrive_as_they_are(wire_format: WireFormat) {
     let service = LocalService::start().await.unwrap();
     service.create_stream("orders", 2).await.unwrap();
-    let transport =
-        AwsTransport::new(TransportSettings::from(&service.config().wire_format(wire_format))).await.unwrap();
+    let transport = AwsTransport::new(&service.config().wire_format(wire_format)).await.unwrap();
     let large = Bytes::from((0..300_000_u32).map(|n| n as u8).collect::<Vec<u8>>());
     let sent = [record("a", 0, "first"), record("b", LAST, large.clone()), record("ä", 1, "")];
 
@@ -44,7 +43,7 @@ async fn records_in_json_arrive_as_they_are() {
 async fn shards_come_with_their_ranges_and_closed_ones_are_told_apart() {
     let service = LocalService::start().await.unwrap();
     service.create_stream("orders", 1).await.unwrap();
-    let transport = AwsTransport::new(TransportSettings::from(&service.config())).await.unwrap();
+    let transport = AwsTransport::new(&service.config()).await.unwrap();
     let before = list(&transport, "orders", None).await.unwrap();
     assert_eq!(before.shards.len(), 1);
     assert_eq!(
@@ -70,14 +69,13 @@ async fn shards_come_with_their_ranges_and_closed_ones_are_told_apart() {
 async fn an_unknown_stream_is_refused_in_the_services_words() {
     let service = LocalService::start().await.unwrap();
     for wire_format in [WireFormat::Cbor, WireFormat::Json] {
-        let transport =
-            AwsTransport::new(TransportSettings::from(&service.config().wire_format(wire_format))).await.unwrap();
+        let transport = AwsTransport::new(&service.config().wire_format(wire_format)).await.unwrap();
         let failure = put(&transport, "nowhere", &[record("a", 0, "x")]).await.unwrap_err();
         assert_eq!((failure.code.as_str(), failure.status), ("ResourceNotFoundException", Some(400)));
         assert_eq!(failure.stored, Stored::No);
         assert!(failure.message.contains("nowhere"), "{}", failure.message);
     }
-    let transport = AwsTransport::new(TransportSettings::from(&service.config())).await.unwrap();
+    let transport = AwsTransport::new(&service.config()).await.unwrap();
     let failure = list(&transport, "nowhere", None).await.unwrap_err();
     assert_eq!(failure.code.as_str(), "ResourceNotFoundException");
 }
@@ -88,8 +86,7 @@ async fn records_may_go_to_the_arn_of_a_stream() {
     service.create_stream("orders", 1).await.unwrap();
     let arn = "arn:aws:kinesis:us-east-1:000000000000:stream/orders";
     for wire_format in [WireFormat::Cbor, WireFormat::Json] {
-        let transport =
-            AwsTransport::new(TransportSettings::from(&service.config().wire_format(wire_format))).await.unwrap();
+        let transport = AwsTransport::new(&service.config().wire_format(wire_format)).await.unwrap();
         assert_eq!(put(&transport, arn, &[record("a", 0, "x")]).await.unwrap().len(), 1);
     }
 }

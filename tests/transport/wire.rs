@@ -9,7 +9,8 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use bytes::Bytes;
 use kinesis_producer::config::WireFormat;
-use kinesis_producer::core::outcome::EntryOutcome;
+use kinesis_producer::core::outcome::{EntryOutcome, code};
+use kinesis_producer::record::Stored;
 use kinesis_producer::runtime::aws::{AwsTransport, Credentials, Proxy, TransportSettings};
 
 use super::server::{Answer, Received, Server};
@@ -152,6 +153,36 @@ async fn a_proxy_gets_the_whole_address_and_its_password() {
     let request = &server.received()[0];
     assert_eq!(request.request_line, "POST http://kinesis.invalid/ HTTP/1.1");
     assert_eq!(request.header("proxy-authorization"), "Basic bWU6c2VjcmV0");
+}
+
+#[tokio::test]
+async fn hosts_that_are_excepted_are_reached_without_the_proxy() {
+    let server = Server::start(|_, _| Answer::stored_cbor()).await;
+    let dead = "http://127.0.0.1:1".to_owned();
+    let proxy = Proxy { url: dead, except: Some("example.com,127.0.0.1".to_owned()), ..Proxy::default() };
+    let settings = TransportSettings { proxy: Some(proxy), ..settings(&server) };
+    put(&AwsTransport::new(settings).await.unwrap(), "orders", &[record("a", 0, "x")]).await.unwrap();
+    assert_eq!(server.received().len(), 1);
+}
+
+#[tokio::test]
+async fn the_endpoint_follows_region_and_switches() {
+    let cases = [
+        (false, false, "kinesis.eu-west-1.amazonaws.com"),
+        (true, false, "kinesis-fips.eu-west-1.amazonaws.com"),
+        (false, true, "kinesis.eu-west-1.api.aws"),
+        (true, true, "kinesis-fips.eu-west-1.api.aws"),
+    ];
+    for (use_fips, use_dual_stack, host) in cases {
+        let server = Server::start(|_, _| Answer::json(403, "{}")).await;
+        let proxy = Some(Proxy { url: server.url(), ..Proxy::default() });
+        let settings = TransportSettings { endpoint_url: None, use_fips, use_dual_stack, proxy, ..settings(&server) };
+        let transport = AwsTransport::new(settings).await.unwrap();
+        let failure = put(&transport, "orders", &[record("a", 0, "x")]).await.unwrap_err();
+        assert_eq!(server.received()[0].request_line, format!("CONNECT {host}:443 HTTP/1.1"));
+        assert_eq!((failure.code.as_str(), failure.stored), (code::CONNECT, Stored::No), "{failure:?}");
+        assert!(failure.message.contains(host), "{failure:?}");
+    }
 }
 
 #[tokio::test]

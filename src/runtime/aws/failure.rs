@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_http::endpoint::ResolveEndpointError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use super::body::Progress;
@@ -14,8 +15,8 @@ use crate::core::outcome::{CallFailure, code};
 use crate::error::ErrorCode;
 use crate::record::Stored;
 
-/// What the SDK could not even send, as the service would name it: no repetition makes it right.
-const REFUSED_BY_SDK: &str = "ValidationException";
+/// A stream that the SDK finds no endpoint for, such as a malformed ARN: what the service would call it.
+const NO_SUCH_ENDPOINT: &str = "ValidationException";
 
 /// Describes the failure of a call that got as far as `progress`.
 pub(super) fn call_failure<E>(error: &SdkError<E, HttpResponse>, progress: &Progress) -> CallFailure
@@ -36,13 +37,13 @@ where
         SdkError::ResponseError(_) => (code::TRANSPORT, unreadable(error, status)),
         _ if caused_by::<CredentialsError>(error) => (code::CREDENTIALS, causes(error)),
         SdkError::TimeoutError(_) => (code::TIMEOUT, at_target(progress, error)),
-        SdkError::DispatchFailure(failure) if !progress.started() && progress.target().is_some() => (
-            code::CONNECT,
-            failure.as_connector_error().map_or_else(|| at_target(progress, error), |cause| at_target(progress, cause)),
-        ),
+        SdkError::DispatchFailure(_) if progress.target().is_some() && !progress.started() => {
+            (code::CONNECT, at_target(progress, error))
+        }
         SdkError::DispatchFailure(failure) if failure.is_timeout() => (code::TIMEOUT, at_target(progress, error)),
         SdkError::DispatchFailure(_) if progress.target().is_some() => (code::TRANSPORT, at_target(progress, error)),
-        _ => (REFUSED_BY_SDK, causes(error)),
+        _ if caused_by::<ResolveEndpointError>(error) => (NO_SUCH_ENDPOINT, causes(error)),
+        _ => (code::TRANSPORT, causes(error)),
     };
     CallFailure { code: ErrorCode::new(code), message: message.into(), status, stored }
 }

@@ -56,11 +56,9 @@ impl AwsTransport {
     ///
     /// # Cancel safety
     /// Leaves nothing behind.
-    pub async fn new(settings: TransportSettings) -> Result<AwsTransport, Error> {
-        let encoding = match settings.wire_format {
-            WireFormat::Cbor => CBOR_ON_TRIAL,
-            WireFormat::Json => JSON,
-        };
+    pub async fn new(settings: impl Into<TransportSettings>) -> Result<AwsTransport, Error> {
+        let settings = settings.into();
+        let encoding = if settings.wire_format == WireFormat::Json { JSON } else { CBOR_ON_TRIAL };
         Ok(AwsTransport { clients: ClientSource::new(settings).await?, encoding: AtomicU8::new(encoding) })
     }
 
