@@ -371,16 +371,16 @@ impl StreamShared {
     fn drain(&self, state: &mut MutexGuard<'_, State>) -> Aftermath {
         let mut after = Aftermath::default();
         let State { pipeline, side, backlogged, flushes, jobs, .. } = &mut **state;
-        while let Some(batch) = pipeline.poll_reports() {
-            let batch = Arc::new(batch);
+        let batches: Vec<Arc<ReportBatch>> = std::iter::from_fn(|| pipeline.poll_reports()).map(Arc::new).collect();
+        for batch in &batches {
             match &self.delivered {
                 Delivered::Tickets => {
                     after.released.push((batch.members().len(), batch.user_bytes()));
-                    side.complete(&batch, &mut after.completed);
+                    side.complete(batch, &mut after.completed);
                 }
                 Delivered::Queue(_) => {
-                    let delivered = side.opaques(&batch).map(|(position, opaques)| {
-                        let (batch, budgets) = (Arc::clone(&batch), self.budgets.clone());
+                    let delivered = side.opaques(batch).map(|(position, opaques)| {
+                        let (batch, budgets) = (Arc::clone(batch), self.budgets.clone());
                         Delivery { batch, position, opaques, bytes: 0, budgets }
                     });
                     let first = after.deliveries.len();
@@ -391,8 +391,9 @@ impl StreamShared {
                     }
                 }
             }
-            side.free(&batch, |block| pipeline.is_block_free(block));
         }
+        // Only now: several batches may hold user records of one block, and the last of them frees it.
+        batches.iter().for_each(|batch| side.free(batch, |block| pipeline.is_block_free(block)));
         while let Some(lane) = pipeline.poll_admitted() {
             after.wakers.extend(backlogged.remove(&lane).unwrap_or_default());
         }
