@@ -28,7 +28,7 @@ fn number(variable: &str) -> Option<u64> {
 /// Whether everything held.
 fn holds(seed: u64) -> bool {
     let run = || {
-        let twice = seed % 16 == 0;
+        let twice = seed.is_multiple_of(16);
         let first = World::new(seed, false, twice).run();
         if twice {
             assert_eq!(first, World::new(seed, false, true).run(), "the same seed gave another trace");
