@@ -19,11 +19,18 @@ use super::service::{Copy, Service, WireEntry};
 const HEADER: usize = 6;
 
 /// A user record of one stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Id {
     stream: u8,
     poison: u8,
     number: u32,
+}
+
+impl std::fmt::Debug for Id {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let poison = if self.poisonous() { "!" } else { "" };
+        write!(f, "{}/{}{poison}", self.stream, self.number)
+    }
 }
 
 impl Id {

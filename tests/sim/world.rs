@@ -5,7 +5,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::Hasher;
 
 use fastrand::Rng;
-use kinesis_producer::core::outcome::{CallFailure, code};
+use kinesis_producer::core::outcome::{CallFailure, EntryOutcome, PutRecordsOutcome, code};
 use kinesis_producer::core::{Event as Told, Job, Transmit};
 use kinesis_producer::error::ErrorCode;
 use kinesis_producer::record::Stored;
@@ -148,14 +148,16 @@ impl World {
             failed.push(self.streams[number].ledger.failed.clone());
             self.streams[number].plan.work.poisonous = 0.0;
             self.streams[number].plan.work.huge = 0;
-            for _ in 0..5 {
+        }
+        for _ in 0..3 {
+            for number in 0..self.streams.len() {
                 let wanted = self.streams[number].want(&mut self.rng);
                 let accepted = self.streams[number].put(wanted, &mut self.rng, self.now, self.frozen);
                 assert!(accepted, "an idle stream refuses a user record");
             }
+            self.settle();
+            self.run_until(self.now + 130 * SECOND);
         }
-        self.settle();
-        self.run_until(self.now + 150 * SECOND);
         for (stream, failed) in self.streams.iter().zip(failed) {
             let dead = stream.plan.outage.is_some_and(|(_, until, _)| until == u64::MAX);
             let patient = nanos(stream.plan.config.record_ttl) >= 5 * SECOND;
@@ -187,14 +189,22 @@ impl World {
             Event::Wake(number) => self.streams[number].wake_for = u64::MAX,
             Event::Answer(number, id, outcome) => {
                 let Some(entries) = self.streams[number].in_flight.remove(&id) else { return };
-                note!(self, "{number}: {id:?} answered {outcome:?}");
+                note!(self, "{number}: {id:?} answered {:?}", brief(&outcome));
                 self.permits += 1;
                 let stream = &mut self.streams[number];
                 stream.ledger.answered(&entries, &outcome);
                 stream.pipeline.handle_put_records(id, outcome, Time::from_nanos(self.now));
             }
             Event::ListAnswer(number, outcome) => {
-                note!(self, "{number}: shard list {outcome:?}");
+                note!(
+                    self,
+                    "{number}: shard list {:?}",
+                    outcome.as_ref().map(|page| page
+                        .shards
+                        .iter()
+                        .map(|shard| (shard.id.as_str(), shard.open))
+                        .collect::<Vec<_>>())
+                );
                 self.streams[number].pipeline.handle_shard_list(outcome, Time::from_nanos(self.now));
             }
             Event::JobDone(number, job) => {
@@ -248,7 +258,10 @@ impl World {
             self.drain(number);
             let stream = &mut self.streams[number];
             assert_eq!(stream.ledger.undecided(), 0, "an abort leaves nothing undecided");
-            assert_eq!(stream.pipeline.transmit_due(), Time::NEVER, "an abort leaves nothing to send");
+            assert!(
+                stream.pipeline.poll_transmit(Time::from_nanos(self.now)).is_none(),
+                "something is sent after an abort"
+            );
         }
     }
 
@@ -310,7 +323,7 @@ impl World {
             self.start_job(number, job);
         }
         while let Some(batch) = self.streams[number].pipeline.poll_reports() {
-            note!(self, "{number}: report {batch:?}");
+            note!(self, "{number}: report {:?} {:?} {:?}", batch.members(), batch.is_stored(), batch.failure());
             self.streams[number].ledger.reported(batch, self.now, self.frozen);
         }
         while let Some(lane) = self.streams[number].pipeline.poll_admitted() {
@@ -438,7 +451,7 @@ impl World {
     fn serve(&mut self, number: usize, id: kinesis_producer::core::RequestId, entries: &[WireEntry], answered: bool) {
         let faults = self.faults(number);
         let outcome = self.streams[number].service.put_records(entries, &faults, &mut self.rng, self.now);
-        note!(self, "{number}: {id:?} at the service: {outcome:?}");
+        note!(self, "{number}: {id:?} at the service: {:?}", brief(&outcome));
         if answered {
             let slow = self.rng.f64() < faults.slow;
             let delay = self.rng.u64(0..if slow { self.scenario.request_timeout } else { 10 * MS });
@@ -450,5 +463,17 @@ impl World {
         let faults = self.faults(number);
         let outcome = self.streams[number].service.list_shards(token, &faults, &mut self.rng, self.now);
         self.events.push(self.now + answer_after, Event::ListAnswer(number, outcome));
+    }
+}
+
+/// A line's worth of an outcome.
+fn brief(outcome: &PutRecordsOutcome) -> Result<Vec<String>, (&str, Stored)> {
+    let entry = |entry: &EntryOutcome| match entry {
+        EntryOutcome::Stored { shard_id, sequence_number } => format!("{shard_id} {sequence_number}"),
+        EntryOutcome::Failed { code, .. } => code.as_str().to_owned(),
+    };
+    match outcome {
+        Ok(entries) => Ok(entries.iter().map(entry).collect()),
+        Err(failure) => Err((failure.code.as_str(), failure.stored)),
     }
 }
