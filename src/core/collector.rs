@@ -90,6 +90,10 @@ impl Pipeline {
                 }
             }
         }
+        // With order kept, what has the same hash keys waits for the answer, also when the request is full.
+        if self.ordered() && self.lane(UNPREDICTED).unsettled > 0 {
+            self.unready(UNPREDICTED);
+        }
         self.collector.due = self.ring_due();
         (!forming.entries.is_empty()).then(|| self.transmit(forming.entries, now))
     }
