@@ -29,7 +29,22 @@ pub(super) struct Misplaced {
 impl Pipeline {
     /// The result of a [`Job::TakeApart`]. Then drain all outputs.
     pub fn handle_taken_apart(&mut self, result: TakenApart, now: Time) {
-        let Some(AtWork { lane, originals, stored }) = self.at_work.remove(&result.id) else { return };
+        let id = result.id;
+        let Some(work) = self.at_work.get_mut(&id) else { return };
+        let lane = work.lane;
+        work.result = Some(result);
+        if !self.ordered() {
+            return self.finish_job(id, now);
+        }
+        // Jobs come back in any order; what the later ones hold is later in put order.
+        while let Some((&id, AtWork { result: Some(_), .. })) = self.at_work.iter().find(|(_, work)| work.lane == lane)
+        {
+            self.finish_job(id, now);
+        }
+    }
+
+    fn finish_job(&mut self, id: JobId, now: Time) {
+        let Some(AtWork { lane, originals, stored, result: Some(result) }) = self.at_work.remove(&id) else { return };
         self.lane_mut(lane).unsettled -= originals.len() as u32;
         for mut sealed in result.stored {
             if let Some(stored) = &stored {
@@ -61,7 +76,7 @@ impl Pipeline {
     /// Has Kinesis records of `lane` taken apart by the present map.
     pub(super) fn take_apart(&mut self, lane: LaneId, originals: Vec<Sealed>) {
         if !originals.is_empty() {
-            self.start_job(AtWork { lane, originals, stored: None });
+            self.start_job(AtWork { lane, originals, stored: None, result: None });
         }
     }
 
@@ -238,7 +253,7 @@ impl Pipeline {
             self.decide_stored(sealed, shard_id, sequence_number, now);
         } else {
             let stored = Some(StoredIn { range, sequence_number, started, ended });
-            self.start_job(AtWork { lane: id, originals: vec![sealed], stored });
+            self.start_job(AtWork { lane: id, originals: vec![sealed], stored, result: None });
         }
         self.settle(id, now);
     }

@@ -34,6 +34,8 @@ pub(super) struct AtWork {
     pub(super) lane: LaneId,
     pub(super) originals: Vec<Sealed>,
     pub(super) stored: Option<StoredIn>,
+    /// It is back, but with order kept an earlier job of the lane is not.
+    pub(super) result: Option<TakenApart>,
 }
 
 /// Where a Kinesis record was stored that may hold user records of other shards.
