@@ -116,7 +116,7 @@ impl Pipeline {
         self.map = Some(Arc::new(map));
         let retired: Vec<LaneId> = old.into_iter().filter(|id| !self.lane_of_shard.contains(id)).collect();
         self.wait_for_predecessors(&retired);
-        for id in std::iter::once(HOLDING).chain(retired.iter().copied()) {
+        for id in [HOLDING, UNPREDICTED].into_iter().chain(retired.iter().copied()) {
             self.unready(id);
             self.rehome(id, now);
         }
@@ -132,6 +132,7 @@ impl Pipeline {
             self.admitted.push_back(HOLDING.0);
         }
         self.settle(HOLDING, now);
+        self.settle(UNPREDICTED, now);
     }
 
     fn add_lane(&mut self, range: ShardRange, now: Time) -> LaneId {

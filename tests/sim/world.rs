@@ -132,7 +132,9 @@ impl World {
 
     /// Nothing happens, and nothing wakes up often.
     fn idle(&mut self) {
-        self.run_until(self.now + 10 * SECOND);
+        // What was armed for the expiry of things decided long ago has passed then.
+        let ttl = self.streams.iter().map(|stream| nanos(stream.plan.config.record_ttl)).max().unwrap_or(0);
+        self.run_until(self.now.max(self.frozen_until) + ttl + 10 * SECOND);
         let before: Vec<u64> = self.streams.iter().map(|stream| stream.timeouts).collect();
         self.run_until(self.now + 70 * SECOND);
         for (stream, before) in self.streams.iter().zip(before) {
