@@ -46,10 +46,10 @@ impl Pipeline {
     fn finish_job(&mut self, id: JobId, now: Time) {
         let Some(AtWork { lane, originals, stored, result: Some(result) }) = self.at_work.remove(&id) else { return };
         self.lane_mut(lane).unsettled -= originals.len() as u32;
-        for mut sealed in result.stored {
+        for (mut sealed, positions) in result.stored {
             if let Some(stored) = &stored {
                 sealed.history.push(Try { start: stored.started, end: stored.ended, error: None });
-                self.decide_stored(sealed, stored.range.id.clone(), stored.sequence_number.clone(), now);
+                self.decide_partly_stored(sealed, positions, stored, now);
             }
         }
         let mut homeless = Vec::new();

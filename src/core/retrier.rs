@@ -14,6 +14,7 @@ use super::pipeline::{OnWire, Pipeline, StreamBackoff};
 use super::report::ReportBatch;
 use super::resharding::Misplaced;
 use super::sealed::{Sealed, Try};
+use super::take_apart::StoredIn;
 use crate::error::{ErrorCode, Failure};
 use crate::record::{SequenceNumber, ShardId, Stored};
 use crate::time::Time;
@@ -243,13 +244,24 @@ impl Pipeline {
     }
 
     pub(super) fn decide_stored(&mut self, mut sealed: Sealed, shard_id: ShardId, number: SequenceNumber, now: Time) {
-        self.counters.user_records_stored += sealed.members.len() as u64;
-        self.counters.kinesis_records_stored += 1;
-        self.counters.kinesis_bytes_stored += sealed.wire_bytes() as u64;
+        self.count_stored(&sealed);
         let aggregated = matches!(sealed.record.payload, Payload::Aggregate(_));
         let payload = std::mem::replace(&mut sealed.record.payload, Payload::Plain(bytes::Bytes::new()));
         self.aggregator.recycle(payload);
         self.report(ReportBatch::stored(sealed, aggregated, shard_id, number, now));
+    }
+
+    /// These are stored, at `positions` of an aggregate that holds others as well.
+    pub(super) fn decide_partly_stored(&mut self, sealed: Sealed, positions: Vec<u32>, stored: &StoredIn, now: Time) {
+        self.count_stored(&sealed);
+        let (shard_id, number) = (stored.range.id.clone(), stored.sequence_number.clone());
+        self.report(ReportBatch::stored(sealed, true, shard_id, number, now).at(positions));
+    }
+
+    fn count_stored(&mut self, sealed: &Sealed) {
+        self.counters.user_records_stored += sealed.members.len() as u64;
+        self.counters.kinesis_records_stored += 1;
+        self.counters.kinesis_bytes_stored += sealed.wire_bytes() as u64;
     }
 
     fn report(&mut self, batch: ReportBatch) {
