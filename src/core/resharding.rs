@@ -272,7 +272,7 @@ impl Pipeline {
         }
         let ttl = self.config.record_ttl;
         for mut misplaced in std::mem::take(&mut self.misplaced) {
-            if last_expiry(&misplaced.sealed, ttl) > now {
+            if misplaced.sealed.expires(ttl) > now {
                 self.misplaced.push(misplaced);
                 continue;
             }
@@ -287,11 +287,8 @@ impl Pipeline {
     }
 
     pub(super) fn misplaced_expiry(&self) -> Time {
-        let expiries = self.misplaced.iter().map(|misplaced| last_expiry(&misplaced.sealed, self.config.record_ttl));
+        // It is given up whole, since its places name its user records: when the first of them expires.
+        let expiries = self.misplaced.iter().map(|misplaced| misplaced.sealed.expires(self.config.record_ttl));
         expiries.min().unwrap_or(Time::NEVER)
     }
-}
-
-fn last_expiry(sealed: &Sealed, ttl: std::time::Duration) -> Time {
-    sealed.members.arrival(sealed.members.len().saturating_sub(1)) + ttl + std::time::Duration::from_micros(1)
 }
