@@ -155,6 +155,37 @@ impl Pipeline {
         }
     }
 
+    /// Fails the expired user records of what waits to be sent again in halves.
+    pub(super) fn expire_resend(&mut self, now: Time) {
+        let Some(moment) = self.expired_by(now).filter(|_| self.resend_expiry() <= now) else { return };
+        let keep = self.config.return_user_record_on_failure;
+        for entries in std::mem::take(&mut self.resend) {
+            let mut rest = Vec::with_capacity(entries.len());
+            for (id, mut sealed) in entries {
+                let count = sealed.members.arrived_by(moment);
+                if count == sealed.members.len() {
+                    self.lane_mut(id).unsettled -= 1;
+                    self.decide_expired(sealed, now);
+                    self.settle(id, now);
+                    continue;
+                }
+                if count > 0 {
+                    let expired = sealed.split_first(count, keep);
+                    self.decide_expired(expired, now);
+                }
+                rest.push((id, sealed));
+            }
+            if !rest.is_empty() {
+                self.resend.push_back(rest);
+            }
+        }
+    }
+
+    pub(super) fn resend_expiry(&self) -> Time {
+        let waiting = self.resend.iter().flatten();
+        waiting.map(|(_, sealed)| sealed.expires(self.config.record_ttl)).min().unwrap_or(Time::NEVER)
+    }
+
     fn handle_count_mismatch(&mut self, entries: Vec<(LaneId, Sealed)>, answered: usize, started: Time, now: Time) {
         let words: Arc<str> = format!("{} Kinesis records were sent, the answer has {answered}", entries.len()).into();
         for (id, mut sealed) in entries {

@@ -181,7 +181,7 @@ impl World {
         }
         let of_the_process = event.is_of_the_process();
         self.handle(event);
-        if of_the_process {
+        if of_the_process && self.now >= self.frozen_until {
             self.settle();
         }
     }
