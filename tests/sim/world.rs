@@ -147,6 +147,7 @@ impl World {
     /// The faults are long over: user records are stored again.
     fn probe(&mut self) {
         let mut failed = Vec::new();
+        let had_huge: Vec<bool> = self.streams.iter().map(|stream| stream.plan.work.huge > 0).collect();
         for number in 0..self.streams.len() {
             failed.push(self.streams[number].ledger.failed.clone());
             self.streams[number].plan.work.poisonous = 0.0;
@@ -164,7 +165,10 @@ impl World {
         for (stream, failed) in self.streams.iter().zip(failed) {
             let dead = stream.plan.outage.is_some_and(|(_, until, _)| until == u64::MAX);
             let patient = nanos(stream.plan.config.record_ttl) >= 5 * SECOND;
-            if !dead && !stream.list_dead && patient {
+            // 10 MiB leave a slow shard in debt for many minutes.
+            let indebted =
+                had_huge[stream.number] && (stream.plan.config.rate_limit < 100 || stream.plan.shard_rate < 1.0);
+            if !dead && !stream.list_dead && patient && !indebted {
                 assert_eq!(stream.ledger.failed, failed, "faults are over, but user records fail");
             }
         }
