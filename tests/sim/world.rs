@@ -166,9 +166,11 @@ impl World {
             let dead = stream.plan.outage.is_some_and(|(_, until, _)| until == u64::MAX);
             let patient = nanos(stream.plan.config.record_ttl) >= 5 * SECOND;
             // 10 MiB leave a slow shard in debt for many minutes.
+            // A dead stream may hold the only connection for longer than the other's record_ttl.
+            let alone = self.streams.len() == 1 || self.scenario.max_connections > 1;
             let indebted =
                 had_huge[stream.number] && (stream.plan.config.rate_limit < 100 || stream.plan.shard_rate < 1.0);
-            if !dead && !stream.list_dead && patient && !indebted {
+            if !dead && !stream.list_dead && patient && !indebted && alone {
                 assert_eq!(stream.ledger.failed, failed, "faults are over, but user records fail");
             }
         }
