@@ -154,7 +154,7 @@ pub(super) struct Sealed {
     pub(super) members: Members,
     /// Data and partition keys of its user records: what the budget counts.
     pub(super) user_bytes: usize,
-    /// Its first user record's number in put order: lanes are sorted by it.
+    /// The number in put order of the first user record that it, or what it was a part of, was opened with.
     pub(super) order: u64,
     /// When it should have left.
     pub(super) deadline: Time,
@@ -167,6 +167,11 @@ impl Sealed {
     /// Bytes that count against a shard and a request: data and partition key.
     pub(super) fn wire_bytes(&self) -> usize {
         self.record.data_len() + self.record.partition_key.len()
+    }
+
+    /// Lanes are sorted by it: when the first user record arrived.
+    pub(super) fn age(&self) -> (Time, u64) {
+        (self.members.base(), self.order)
     }
 
     /// When the first user record expires.
