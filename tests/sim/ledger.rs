@@ -158,6 +158,14 @@ impl Ledger {
         self.accepted.len()
     }
 
+    pub(crate) fn is_reported(&self, id: Id) -> bool {
+        self.accepted[&id].report.is_some()
+    }
+
+    pub(crate) fn undecided_ids(&self) -> impl Iterator<Item = Id> + '_ {
+        self.tokens.values().copied()
+    }
+
     fn ordered(&self) -> bool {
         self.limits.config.ordering == Ordering::Shard
     }

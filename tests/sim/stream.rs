@@ -1,13 +1,14 @@
 //! One stream of the simulated process: its pipeline, its service, its ledger, and what the caller still wants to put.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use fastrand::Rng;
+use kinesis_producer::core::outcome::{EntryOutcome, PutRecordsOutcome};
 use kinesis_producer::core::{Hashed, Pipeline, Refusal, RequestId, key_digest};
 use kinesis_producer::record::{HashKey, UserRecord};
 use kinesis_producer::time::Time;
 
-use super::ledger::{Ledger, Limits, Wanted};
+use super::ledger::{Id, Ledger, Limits, Wanted};
 use super::scenario::{MS, SECOND, Scenario, Sizes, StreamPlan};
 use super::service::{Service, WireEntry};
 
@@ -31,6 +32,9 @@ pub(crate) struct Stream {
     /// A call of ListShards was swallowed.
     pub(crate) list_dead: bool,
     pub(crate) pace: Pace,
+    /// A call failed as a whole, and none has succeeded since.
+    pub(crate) backed_off: bool,
+    pub(crate) puts_huge: bool,
 }
 
 /// Token buckets at the ceiling that `rate_limit` sets, by shard of the service: more must never be sent.
@@ -97,6 +101,8 @@ impl Stream {
             lists: 0,
             list_dead: false,
             pace,
+            backed_off: false,
+            puts_huge: true,
         }
     }
 
@@ -123,7 +129,7 @@ impl Stream {
             Sizes::NearAggregate => (most + 40).saturating_sub(rng.usize(0..200)).min(20_000),
             Sizes::Mixed => [rng.usize(0..3), rng.usize(0..100), rng.usize(0..3_000)][rng.usize(0..3)],
         };
-        if work.huge > 0 && rng.usize(0..work.records) < work.huge {
+        if work.huge > 0 && self.puts_huge && rng.usize(0..work.records) < work.huge {
             len = rng.usize(1 << 20..=(10 << 20) - 256);
         }
         let explicit = (rng.f64() < work.explicit).then(|| match rng.u8(0..4) {
@@ -160,6 +166,49 @@ impl Stream {
         result.is_ok()
     }
 
+    /// An outcome arrives.
+    pub(crate) fn answered(&mut self, entries: &[WireEntry], outcome: &PutRecordsOutcome) {
+        self.ledger.answered(entries, outcome);
+        match outcome {
+            Ok(_) => self.backed_off = false,
+            Err(failure) if is_permanent(failure.code.as_str()) || failure.code.as_str() == "ValidationException" => {}
+            Err(_) => self.backed_off = true,
+        }
+    }
+
+    /// The user records that `outcome` decides, whatever else happened to them.
+    pub(crate) fn decided_by(&self, entries: &[WireEntry], outcome: &PutRecordsOutcome) -> Vec<Id> {
+        let mut decided: Vec<&WireEntry> = Vec::new();
+        match outcome {
+            Err(failure) if is_permanent(failure.code.as_str()) => {
+                let on_wire: HashSet<Id> = self.in_flight.values().flatten().flat_map(|e| e.ids.clone()).collect();
+                return self.ledger.undecided_ids().filter(|id| !on_wire.contains(id)).collect();
+            }
+            Err(_) => {}
+            Ok(outcomes) if outcomes.len() != entries.len() => decided.extend(entries),
+            Ok(outcomes) => {
+                for (entry, outcome) in entries.iter().zip(outcomes) {
+                    let plain = entry.ids.len() == 1;
+                    match outcome {
+                        EntryOutcome::Stored { .. } if plain => decided.push(entry),
+                        EntryOutcome::Failed { code, .. }
+                            if code.as_str().starts_with("Provisioned") && self.plan.config.fail_if_throttled =>
+                        {
+                            decided.push(entry);
+                        }
+                        EntryOutcome::Stored { .. } | EntryOutcome::Failed { .. } => {}
+                    }
+                }
+            }
+        }
+        decided.into_iter().flat_map(|entry| entry.ids.iter().copied()).collect()
+    }
+
+    /// 10 MiB leave a slow shard in debt for many minutes.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.plan.work.huge > 0 && (self.plan.config.rate_limit < 100 || self.plan.shard_rate < 1.0)
+    }
+
     /// What must hold whenever all outputs are drained.
     pub(crate) fn check(&self) {
         for (flush, before) in &self.ledger.flushes {
@@ -170,4 +219,8 @@ impl Stream {
             assert!(self.backlogged.is_empty(), "puts wait for room in lanes {:?}", self.backlogged.keys());
         }
     }
+}
+
+fn is_permanent(code: &str) -> bool {
+    matches!(code, "ResourceNotFoundException" | "AccessDeniedException" | "KMSDisabledException")
 }

@@ -6,7 +6,7 @@ use std::hash::Hasher;
 
 use fastrand::Rng;
 use kinesis_producer::core::outcome::{CallFailure, EntryOutcome, PutRecordsOutcome, code};
-use kinesis_producer::core::{Event as Told, Job, Transmit};
+use kinesis_producer::core::{Event as Told, Job, RequestId, Transmit};
 use kinesis_producer::error::ErrorCode;
 use kinesis_producer::record::Stored;
 use kinesis_producer::time::Time;
@@ -147,11 +147,10 @@ impl World {
     /// The faults are long over: user records are stored again.
     fn probe(&mut self) {
         let mut failed = Vec::new();
-        let had_huge: Vec<bool> = self.streams.iter().map(|stream| stream.plan.work.huge > 0).collect();
         for number in 0..self.streams.len() {
             failed.push(self.streams[number].ledger.failed.clone());
             self.streams[number].plan.work.poisonous = 0.0;
-            self.streams[number].plan.work.huge = 0;
+            self.streams[number].puts_huge = false;
         }
         for _ in 0..3 {
             for number in 0..self.streams.len() {
@@ -162,18 +161,32 @@ impl World {
             self.settle();
             self.run_until(self.now + 130 * SECOND);
         }
+        self.probe_flush();
         for (stream, failed) in self.streams.iter().zip(failed) {
             let dead = stream.plan.outage.is_some_and(|(_, until, _)| until == u64::MAX);
             let patient = nanos(stream.plan.config.record_ttl) >= 5 * SECOND;
-            // 10 MiB leave a slow shard in debt for many minutes.
             // A dead stream may hold the only connection for longer than the other's record_ttl.
             let alone = self.streams.len() == 1 || self.scenario.max_connections > 1;
-            let indebted =
-                had_huge[stream.number] && (stream.plan.config.rate_limit < 100 || stream.plan.shard_rate < 1.0);
-            if !dead && !stream.list_dead && patient && !indebted && alone {
+            if !dead && !stream.list_dead && patient && !stream.is_slow() && alone {
                 assert_eq!(stream.ledger.failed, failed, "faults are over, but user records fail");
             }
         }
+    }
+
+    /// A flush ends the linger.
+    fn probe_flush(&mut self) {
+        for number in 0..self.streams.len() {
+            let wanted = self.streams[number].want(&mut self.rng);
+            self.streams[number].put(wanted, &mut self.rng, self.now, self.frozen);
+            self.events.push(self.now + MS, Event::Flush(number));
+        }
+        self.settle();
+        self.run_until(self.now + SECOND);
+        for stream in &self.streams {
+            let lonely = self.streams.len() == 1 && !stream.list_dead;
+            assert!(!lonely || stream.ledger.undecided() == 0 || stream.is_slow(), "a flush lingers");
+        }
+        self.run_until(self.now + 130 * SECOND);
     }
 
     fn step(&mut self) {
@@ -196,14 +209,7 @@ impl World {
         match event {
             Event::Caller(number) => self.handle_caller(number),
             Event::Wake(number) => self.streams[number].wake_for = u64::MAX,
-            Event::Answer(number, id, outcome) => {
-                let Some(entries) = self.streams[number].in_flight.remove(&id) else { return };
-                note!(self, "{number}: {id:?} answered {:?}", brief(&outcome));
-                self.permits += 1;
-                let stream = &mut self.streams[number];
-                stream.ledger.answered(&entries, &outcome);
-                stream.pipeline.handle_put_records(id, outcome, Time::from_nanos(self.now));
-            }
+            Event::Answer(number, id, outcome) => self.handle_answer(number, id, outcome),
             Event::ListAnswer(number, outcome) => {
                 note!(
                     self,
@@ -244,6 +250,20 @@ impl World {
                 self.streams[number].service.reshard(&mut self.rng, self.now);
             }
         }
+    }
+
+    fn handle_answer(&mut self, number: usize, id: RequestId, outcome: PutRecordsOutcome) {
+        let stream = &mut self.streams[number];
+        let Some(entries) = stream.in_flight.remove(&id) else { return };
+        note!(self, "{number}: {id:?} answered {:?}", brief(&outcome));
+        self.permits += 1;
+        let stream = &mut self.streams[number];
+        stream.answered(&entries, &outcome);
+        let final_ids = stream.decided_by(&entries, &outcome);
+        stream.pipeline.handle_put_records(id, outcome, Time::from_nanos(self.now));
+        self.drain(number);
+        let undecided = final_ids.into_iter().find(|id| !self.streams[number].ledger.is_reported(*id));
+        assert_eq!(undecided, None, "the answer was final");
     }
 
     fn handle_caller(&mut self, number: usize) {
@@ -408,6 +428,10 @@ impl World {
         note!(self, "{number}: {id:?} sent {:?}", entries.iter().map(|entry| &entry.ids).collect::<Vec<_>>());
         self.permits -= 1;
         let stream = &mut self.streams[number];
+        assert!(
+            !stream.backed_off || stream.in_flight.is_empty(),
+            "more than one probe while the stream is backed off"
+        );
         stream.ledger.sent(&entries, self.now, self.frozen);
         for entry in &entries {
             let shard = stream.service.shard_of(entry.hash_key);
@@ -457,7 +481,7 @@ impl World {
         self.events.push(now + delay, Event::Arrive { stream: number, id, entries, answered });
     }
 
-    fn serve(&mut self, number: usize, id: kinesis_producer::core::RequestId, entries: &[WireEntry], answered: bool) {
+    fn serve(&mut self, number: usize, id: RequestId, entries: &[WireEntry], answered: bool) {
         let faults = self.faults(number);
         let outcome = self.streams[number].service.put_records(entries, &faults, &mut self.rng, self.now);
         note!(self, "{number}: {id:?} at the service: {:?}", brief(&outcome));
