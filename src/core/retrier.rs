@@ -84,8 +84,8 @@ impl Pipeline {
         now: Time,
     ) {
         let predicted = self.lane(id).range.as_ref().is_none_or(|range| range.id == shard_id);
-        // One user record, or many of one hash key, are where the service put them: never in the wrong shard.
-        if predicted || matches!(sealed.record.payload, Payload::Plain(_)) {
+        // One user record is where the service put it: never in the wrong shard.
+        if predicted || sealed.members.len() == 1 {
             sealed.history.push(Try { start: started, end: now, error: None });
             self.decide_stored(sealed, shard_id, number, now);
             if !predicted {
