@@ -6,6 +6,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use kinesis_producer::config::{Ordering, StreamConfig};
 
+use super::ledger::nanos;
+
 pub(crate) const MS: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
@@ -91,6 +93,8 @@ pub(crate) struct Faults {
     pub(crate) list_inconsistent: f64,
     pub(crate) list_page: usize,
     pub(crate) list_shows_closed: bool,
+    /// None of these at all.
+    pub(crate) calm: bool,
 }
 
 impl Scenario {
@@ -119,6 +123,18 @@ impl Scenario {
             job_delay: [0, MS, 50 * MS][rng.usize(0..3)],
             abort_at: (rng.u8(0..8) == 0).then(|| rng.u64(0..active + SECOND)),
         }
+    }
+}
+
+impl Scenario {
+    /// Whether nothing but the caller's own haste can go wrong with a stream.
+    pub(crate) fn is_ideal(&self, number: usize) -> bool {
+        let plan = &self.streams[number];
+        let limits = plan.shard_rate == 1.0 && plan.config.rate_limit <= 100 && plan.work.huge == 0;
+        let quiet = self.freezes.is_empty() && self.abort_at.is_none() && plan.reshards.is_empty();
+        let lone = self.streams.len() == 1 && self.max_connections > 2 && plan.work.poisonous == 0.0;
+        let patient = nanos(plan.config.record_ttl) >= 5 * SECOND;
+        limits && quiet && lone && patient && plan.outage.is_none() && plan.faults.calm
     }
 }
 
@@ -219,6 +235,7 @@ impl Faults {
             list_inconsistent: some(0.5),
             list_page: [1, 7, 1000, 1000][rng.usize(0..4)],
             list_shows_closed: rng.bool(),
+            calm,
         }
     }
 }

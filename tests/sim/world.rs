@@ -114,6 +114,8 @@ impl World {
             let counters = stream.pipeline.counters();
             assert_eq!(counters.user_records_received, counters.user_records_stored + counters.user_records_failed);
             assert_eq!(counters.user_records_stored, stream.ledger.stored);
+            let failed = &stream.ledger.failed;
+            assert!(failed.is_empty() || !self.scenario.is_ideal(stream.number), "nothing was wrong, but {failed:?}");
             assert!(stream.service.reshards > 0 || counters.wrong_shard == 0, "wrong shards without resharding");
         }
         if self.tracing {
