@@ -3,6 +3,7 @@
 
 mod events;
 mod ledger;
+mod network;
 mod scenario;
 mod service;
 mod stream;

@@ -120,7 +120,7 @@ impl Scenario {
             active,
             freezes,
             wake_jitter: [0, MS, 20 * MS][rng.usize(0..3)],
-            job_delay: [0, MS, 50 * MS][rng.usize(0..3)],
+            job_delay: [0, MS, 50 * MS, 400 * MS][rng.usize(0..4)],
             abort_at: (rng.u8(0..8) == 0).then(|| rng.u64(0..active + SECOND)),
         };
         if rng.u8(0..16) == 0 {
