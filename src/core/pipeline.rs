@@ -213,6 +213,7 @@ impl Pipeline {
                 self.service(id, now);
             }
         }
+        self.expire_resend(now);
         self.expire_misplaced(now);
         if self.timers.fires(Timer::FirstMap, now) {
             self.give_up_first_map(now);
@@ -257,7 +258,8 @@ impl Pipeline {
     /// When to call [`handle_timeout`](Pipeline::handle_timeout): later than the `now` of the last call.
     #[must_use]
     pub fn poll_timeout(&self) -> Time {
-        self.aggregator.next_deadline().min(self.timers.next()).min(self.misplaced_expiry())
+        let stages = self.aggregator.next_deadline().min(self.timers.next());
+        stages.min(self.misplaced_expiry()).min(self.resend_expiry())
     }
 
     /// Whether everything accepted before this flush is decided.
@@ -449,13 +451,8 @@ impl Pipeline {
     }
 
     fn expire(&mut self, id: LaneId, now: Time) {
-        let ttl = self.config.record_ttl;
         let keep = self.config.return_user_record_on_failure;
-        // Nothing that arrived later than this is expired.
-        let Some(moment) = now.as_nanos().checked_sub(ttl.as_nanos().min(u64::MAX.into()) as u64).map(Time::from_nanos)
-        else {
-            return;
-        };
+        let Some(moment) = self.expired_by(now) else { return };
         loop {
             let lane = self.lane_mut(id);
             let (bytes, records) = (lane.queued_bytes(), lane.queue().len());
@@ -467,6 +464,12 @@ impl Pipeline {
             self.decide_expired(sealed, now);
             self.admit_again(id);
         }
+    }
+
+    /// Nothing that arrived later than this is expired at `now`.
+    pub(super) fn expired_by(&self, now: Time) -> Option<Time> {
+        let ttl = u64::try_from(self.config.record_ttl.as_nanos()).unwrap_or(u64::MAX);
+        now.as_nanos().checked_sub(ttl).map(Time::from_nanos)
     }
 
     /// Wakes a lane at `when`, or earlier if it is to be woken earlier already.

@@ -29,12 +29,27 @@ pub(super) struct Misplaced {
 impl Pipeline {
     /// The result of a [`Job::TakeApart`]. Then drain all outputs.
     pub fn handle_taken_apart(&mut self, result: TakenApart, now: Time) {
-        let Some(AtWork { lane, originals, stored }) = self.at_work.remove(&result.id) else { return };
+        let id = result.id;
+        let Some(work) = self.at_work.get_mut(&id) else { return };
+        let lane = work.lane;
+        work.result = Some(result);
+        if !self.ordered() {
+            return self.finish_job(id, now);
+        }
+        // Jobs come back in any order; what the later ones hold is later in put order.
+        while let Some((&id, AtWork { result: Some(_), .. })) = self.at_work.iter().find(|(_, work)| work.lane == lane)
+        {
+            self.finish_job(id, now);
+        }
+    }
+
+    fn finish_job(&mut self, id: JobId, now: Time) {
+        let Some(AtWork { lane, originals, stored, result: Some(result) }) = self.at_work.remove(&id) else { return };
         self.lane_mut(lane).unsettled -= originals.len() as u32;
-        for mut sealed in result.stored {
+        for (mut sealed, positions) in result.stored {
             if let Some(stored) = &stored {
                 sealed.history.push(Try { start: stored.started, end: stored.ended, error: None });
-                self.decide_stored(sealed, stored.range.id.clone(), stored.sequence_number.clone(), now);
+                self.decide_partly_stored(sealed, positions, stored, now);
             }
         }
         let mut homeless = Vec::new();
@@ -61,7 +76,7 @@ impl Pipeline {
     /// Has Kinesis records of `lane` taken apart by the present map.
     pub(super) fn take_apart(&mut self, lane: LaneId, originals: Vec<Sealed>) {
         if !originals.is_empty() {
-            self.start_job(AtWork { lane, originals, stored: None });
+            self.start_job(AtWork { lane, originals, stored: None, result: None });
         }
     }
 
@@ -101,7 +116,7 @@ impl Pipeline {
         self.map = Some(Arc::new(map));
         let retired: Vec<LaneId> = old.into_iter().filter(|id| !self.lane_of_shard.contains(id)).collect();
         self.wait_for_predecessors(&retired);
-        for id in std::iter::once(HOLDING).chain(retired.iter().copied()) {
+        for id in [HOLDING, UNPREDICTED].into_iter().chain(retired.iter().copied()) {
             self.unready(id);
             self.rehome(id, now);
         }
@@ -117,6 +132,7 @@ impl Pipeline {
             self.admitted.push_back(HOLDING.0);
         }
         self.settle(HOLDING, now);
+        self.settle(UNPREDICTED, now);
     }
 
     fn add_lane(&mut self, range: ShardRange, now: Time) -> LaneId {
@@ -238,7 +254,7 @@ impl Pipeline {
             self.decide_stored(sealed, shard_id, sequence_number, now);
         } else {
             let stored = Some(StoredIn { range, sequence_number, started, ended });
-            self.start_job(AtWork { lane: id, originals: vec![sealed], stored });
+            self.start_job(AtWork { lane: id, originals: vec![sealed], stored, result: None });
         }
         self.settle(id, now);
     }
@@ -256,7 +272,7 @@ impl Pipeline {
         }
         let ttl = self.config.record_ttl;
         for mut misplaced in std::mem::take(&mut self.misplaced) {
-            if last_expiry(&misplaced.sealed, ttl) > now {
+            if misplaced.sealed.expires(ttl) > now {
                 self.misplaced.push(misplaced);
                 continue;
             }
@@ -271,11 +287,8 @@ impl Pipeline {
     }
 
     pub(super) fn misplaced_expiry(&self) -> Time {
-        let expiries = self.misplaced.iter().map(|misplaced| last_expiry(&misplaced.sealed, self.config.record_ttl));
+        // It is given up whole, since its places name its user records: when the first of them expires.
+        let expiries = self.misplaced.iter().map(|misplaced| misplaced.sealed.expires(self.config.record_ttl));
         expiries.min().unwrap_or(Time::NEVER)
     }
-}
-
-fn last_expiry(sealed: &Sealed, ttl: std::time::Duration) -> Time {
-    sealed.members.arrival(sealed.members.len().saturating_sub(1)) + ttl + std::time::Duration::from_micros(1)
 }

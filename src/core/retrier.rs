@@ -14,6 +14,7 @@ use super::pipeline::{OnWire, Pipeline, StreamBackoff};
 use super::report::ReportBatch;
 use super::resharding::Misplaced;
 use super::sealed::{Sealed, Try};
+use super::take_apart::StoredIn;
 use crate::error::{ErrorCode, Failure};
 use crate::record::{SequenceNumber, ShardId, Stored};
 use crate::time::Time;
@@ -83,8 +84,8 @@ impl Pipeline {
         now: Time,
     ) {
         let predicted = self.lane(id).range.as_ref().is_none_or(|range| range.id == shard_id);
-        // One user record, or many of one hash key, are where the service put them: never in the wrong shard.
-        if predicted || matches!(sealed.record.payload, Payload::Plain(_)) {
+        // One user record is where the service put it: never in the wrong shard.
+        if predicted || sealed.members.len() == 1 {
             sealed.history.push(Try { start: started, end: now, error: None });
             self.decide_stored(sealed, shard_id, number, now);
             if !predicted {
@@ -152,6 +153,37 @@ impl Pipeline {
                 self.events.push_back(Event::Refused { code, message, user_records });
             }
         }
+    }
+
+    /// Fails the expired user records of what waits to be sent again in halves.
+    pub(super) fn expire_resend(&mut self, now: Time) {
+        let Some(moment) = self.expired_by(now).filter(|_| self.resend_expiry() <= now) else { return };
+        let keep = self.config.return_user_record_on_failure;
+        for entries in std::mem::take(&mut self.resend) {
+            let mut rest = Vec::with_capacity(entries.len());
+            for (id, mut sealed) in entries {
+                let count = sealed.members.arrived_by(moment);
+                if count == sealed.members.len() {
+                    self.lane_mut(id).unsettled -= 1;
+                    self.decide_expired(sealed, now);
+                    self.settle(id, now);
+                    continue;
+                }
+                if count > 0 {
+                    let expired = sealed.split_first(count, keep);
+                    self.decide_expired(expired, now);
+                }
+                rest.push((id, sealed));
+            }
+            if !rest.is_empty() {
+                self.resend.push_back(rest);
+            }
+        }
+    }
+
+    pub(super) fn resend_expiry(&self) -> Time {
+        let waiting = self.resend.iter().flatten();
+        waiting.map(|(_, sealed)| sealed.expires(self.config.record_ttl)).min().unwrap_or(Time::NEVER)
     }
 
     fn handle_count_mismatch(&mut self, entries: Vec<(LaneId, Sealed)>, answered: usize, started: Time, now: Time) {
@@ -243,13 +275,24 @@ impl Pipeline {
     }
 
     pub(super) fn decide_stored(&mut self, mut sealed: Sealed, shard_id: ShardId, number: SequenceNumber, now: Time) {
-        self.counters.user_records_stored += sealed.members.len() as u64;
-        self.counters.kinesis_records_stored += 1;
-        self.counters.kinesis_bytes_stored += sealed.wire_bytes() as u64;
+        self.count_stored(&sealed);
         let aggregated = matches!(sealed.record.payload, Payload::Aggregate(_));
         let payload = std::mem::replace(&mut sealed.record.payload, Payload::Plain(bytes::Bytes::new()));
         self.aggregator.recycle(payload);
         self.report(ReportBatch::stored(sealed, aggregated, shard_id, number, now));
+    }
+
+    /// These are stored, at `positions` of an aggregate that holds others as well.
+    pub(super) fn decide_partly_stored(&mut self, sealed: Sealed, positions: Vec<u32>, stored: &StoredIn, now: Time) {
+        self.count_stored(&sealed);
+        let (shard_id, number) = (stored.range.id.clone(), stored.sequence_number.clone());
+        self.report(ReportBatch::stored(sealed, true, shard_id, number, now).at(positions));
+    }
+
+    fn count_stored(&mut self, sealed: &Sealed) {
+        self.counters.user_records_stored += sealed.members.len() as u64;
+        self.counters.kinesis_records_stored += 1;
+        self.counters.kinesis_bytes_stored += sealed.wire_bytes() as u64;
     }
 
     fn report(&mut self, batch: ReportBatch) {

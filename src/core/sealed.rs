@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::error::ErrorCode;
 use crate::record::HashKey;
 use crate::time::Time;
-use crate::wire::{KinesisRecord, Payload};
+use crate::wire::{KinesisRecord, Payload, UserRecordRef};
 
 /// Attempts kept at each end of a long history.
 const KEPT: usize = 15;
@@ -154,7 +154,7 @@ pub(super) struct Sealed {
     pub(super) members: Members,
     /// Data and partition keys of its user records: what the budget counts.
     pub(super) user_bytes: usize,
-    /// Its first user record's number in put order: lanes are sorted by it.
+    /// The number in put order of the first user record that it, or what it was a part of, was opened with.
     pub(super) order: u64,
     /// When it should have left.
     pub(super) deadline: Time,
@@ -167,6 +167,11 @@ impl Sealed {
     /// Bytes that count against a shard and a request: data and partition key.
     pub(super) fn wire_bytes(&self) -> usize {
         self.record.data_len() + self.record.partition_key.len()
+    }
+
+    /// Lanes are sorted by it: when the first user record arrived.
+    pub(super) fn age(&self) -> (Time, u64) {
+        (self.members.base(), self.order)
     }
 
     /// When the first user record expires.
@@ -182,9 +187,17 @@ impl Sealed {
         let mut bytes = 0;
         if let Payload::Aggregate(aggregate) = &mut self.record.payload {
             bytes = aggregate.iter().take(count).map(|user| user.partition_key.len() + user.data.len()).sum();
-            aggregate.drop_first(count);
-            // Its first user record is another one now.
-            self.record.hash_key = None;
+            let mut rest = aggregate.clone();
+            rest.drop_first(count);
+            // Its first user record is another one now; without hashing its hash key is known only if it is the same.
+            self.record.hash_key = match (aggregate.first(), rest.first()) {
+                (_, Some(UserRecordRef { explicit_hash_key: Some(given), .. })) => Some(given),
+                (Some(old), Some(new)) if old.explicit_hash_key.is_none() && old.partition_key == new.partition_key => {
+                    self.record.hash_key
+                }
+                _ => None,
+            };
+            *aggregate = rest;
         }
         self.user_bytes -= bytes;
         let payload = if keep_payload { before } else { Payload::Plain(bytes::Bytes::new()) };
