@@ -6,7 +6,7 @@
 
 mod far_end;
 
-use far_end::{Sink, median};
+use far_end::Sink;
 
 /// The far end, and what is loaded on it.
 struct Row {
@@ -32,7 +32,10 @@ const ROWS: &[Row] = &[
     Row { more: &["--wire", "json"], ..row("TLS h1, JSON, 1 KB, 1,000 keys", "--tls --h1-only", "1000", "1000") },
     Row { more: &["--report", "poll"], ..row("TLS h1, CBOR, 100 B, poll queue", "--tls --h1-only", "100", "1000") },
     Row { more: &["--ordering", "shard"], ..row("TLS h1, CBOR, 100 B, ordered", "--tls --h1-only", "100", "1000") },
-    Row { more: &["--aggregation", "off"], ..row("TLS h1, CBOR, 100 B, no aggregates", "--tls --h1-only", "100", "1000") },
+    Row {
+        more: &["--aggregation", "off"],
+        ..row("TLS h1, CBOR, 100 B, no aggregates", "--tls --h1-only", "100", "1000")
+    },
 ];
 
 /// Payload of a run, in bytes.
@@ -68,4 +71,11 @@ fn main() {
         let (rate, memory) = (median(rate), median(memory));
         println!("{:36} {cpu:14.3} {:16.0} {rate:14.0} {memory:8.1}", row.name, 1e6 / cpu);
     }
+}
+
+/// The middle one.
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }

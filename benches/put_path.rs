@@ -66,7 +66,7 @@ fn producer() -> (blocking::Producer, blocking::Stream) {
     let producer = blocking::Producer::build(builder.report_mode(ReportMode::Tickets)).expect("the settings are sound");
     let stream = producer.stream("bench").expect("a sound name");
     // The shard map is there once something was stored.
-    stream.put(UserRecord::new("k", b"v"), Duration::from_secs(5)).expect("room");
+    drop(stream.put(UserRecord::new("k", b"v"), Duration::from_secs(5)).expect("room"));
     assert!(producer.flush(Duration::from_secs(5)));
     (producer, stream)
 }

@@ -33,9 +33,14 @@ fn main() {
 fn latency() {
     for buffered in ["100", "5"] {
         let sink = Sink::start(&["--tls", "--shards", "4"]);
-        let rate = ["--records", "150000", "--rate", "10000", "--size", "100", "--keys", "1000", "--buffered-ms", buffered];
+        let rate =
+            ["--records", "150000", "--rate", "10000", "--size", "100", "--keys", "1000", "--buffered-ms", buffered];
         let (result, _) = sink.load(&[&["--stream", "s"], &rate[..]].concat());
-        print(&format!("buffered {buffered} ms"), &result, &["p50_ms", "p99_ms", "p999_ms", "max_ms", "cpu_us_per_record", "put_records_calls"]);
+        print(
+            &format!("buffered {buffered} ms"),
+            &result,
+            &["p50_ms", "p99_ms", "p999_ms", "max_ms", "cpu_us_per_record", "put_records_calls"],
+        );
     }
 }
 
@@ -47,14 +52,23 @@ fn fullness() {
     let statistics = sink.statistics();
     let mean = statistics["kinesis_record_bytes"]["mean"].as_f64().unwrap_or_default();
     let bytes = |name: &str| statistics[name].as_f64().unwrap_or_default();
-    println!("p50 of Kinesis records {} B of 51200, mean {mean:.0} B ({:.2} %)", statistics["kinesis_record_bytes"]["p50"], mean / 512.0);
-    println!("received / entry bytes {:.4}; stored {}", bytes("bytes_received") / bytes("entry_bytes"), result["stored"]);
+    println!(
+        "p50 of Kinesis records {} B of 51200, mean {mean:.0} B ({:.2} %)",
+        statistics["kinesis_record_bytes"]["p50"],
+        mean / 512.0
+    );
+    println!(
+        "received / entry bytes {:.4}; stored {}",
+        bytes("bytes_received") / bytes("entry_bytes"),
+        result["stored"]
+    );
 }
 
 /// 200,000 user records wait while every call answers 500 for 25 s.
 fn outage() {
     let sink = Sink::start(&["--tls", "--shards", "4", "--check", "--fail-for-ms", "0..25000"]);
-    let load = ["--records", "200000", "--size", "100", "--keys", "1000", "--outstanding", "1000000", "--ttl-ms", "120000"];
+    let load =
+        ["--records", "200000", "--size", "100", "--keys", "1000", "--outstanding", "1000000", "--ttl-ms", "120000"];
     let (result, stored) = sink.load(&[&["--stream", "s"], &load[..]].concat());
     let cpu = result["cpu_us_per_record"].as_f64().unwrap_or_default() * 0.2;
     println!("all stored: {stored}; CPU {cpu:.2} s in {} s", result["seconds"]);
@@ -75,13 +89,26 @@ fn hot_shard() {
     let _ = child.wait();
     let delta = |name: &str| after[name].as_f64().unwrap_or_default() - before[name].as_f64().unwrap_or_default();
     let (stored, offered) = (delta("stored_bytes"), delta("entry_bytes"));
-    println!("used {:.1} % of 1 MiB/s, {:.2} % of the bytes refused", stored / seconds / 10_485.76, (1.0 - stored / offered) * 100.0);
+    println!(
+        "used {:.1} % of 1 MiB/s, {:.2} % of the bytes refused",
+        stored / seconds / 10_485.76,
+        (1.0 - stored / offered) * 100.0
+    );
 }
 
 /// Lost answers, failed entries and calls, resharding under load: with and without order.
 fn faults() {
     for ordering in ["none", "shard"] {
-        let faults = ["--lose-answer-rate", "0.02", "--entry-failure-rate", "0.02", "--error-500-rate", "0.02", "--latency-ms", "5"];
+        let faults = [
+            "--lose-answer-rate",
+            "0.02",
+            "--entry-failure-rate",
+            "0.02",
+            "--error-500-rate",
+            "0.02",
+            "--latency-ms",
+            "5",
+        ];
         let sink = Sink::start(&[&["--tls", "--shards", "4", "--check"], &faults[..]].concat());
         let load = ["--stream", "s", "--records", "400000", "--rate", "20000", "--size", "100", "--keys", "200"];
         let more = ["--ordering", ordering, "--ttl-ms", "60000"];
@@ -114,7 +141,10 @@ fn check(sink: &Sink, sent: u64) {
     let statistics = sink.statistics();
     let check = &statistics["check"];
     let lost = sent.saturating_sub(check["unique"].as_u64().unwrap_or_default());
-    println!("far end: lost {lost}, duplicates {}, out of order {}, wrong shard {}", check["duplicates"], check["out_of_order"], check["dropped_by_range"]);
+    println!(
+        "far end: lost {lost}, duplicates {}, out of order {}, wrong shard {}",
+        check["duplicates"], check["out_of_order"], check["dropped_by_range"]
+    );
 }
 
 fn print(name: &str, result: &Value, figures: &[&str]) {

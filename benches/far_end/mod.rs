@@ -1,5 +1,6 @@
 //! What the benches over real sockets share: the sink in a process of its own, and the load generator in another, so that the
 //! figures are the client's alone.
+#![allow(dead_code, reason = "each bench uses a part")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -9,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 /// Builds the two programs; cargo does nothing if they are there.
-pub fn build() {
+pub(crate) fn build() {
     let built = Command::new(env!("CARGO"))
         .args(["build", "--release", "--quiet", "--package", "kinesis-sink", "--package", "kinesis-producer"])
         .args(["--bin", "kinesis-sink", "--example", "load"])
@@ -25,7 +26,7 @@ fn release_folder() -> PathBuf {
 }
 
 /// A running sink.
-pub struct Sink {
+pub(crate) struct Sink {
     child: Child,
     endpoint_url: String,
     ca_file: Option<String>,
@@ -34,7 +35,7 @@ pub struct Sink {
 
 impl Sink {
     /// Starts a sink on a free port.
-    pub fn start(arguments: &[&str]) -> Sink {
+    pub(crate) fn start(arguments: &[&str]) -> Sink {
         let ca = std::env::temp_dir().join(format!("kinesis-sink-{}-{}.pem", std::process::id(), arguments.len()));
         let mut child = Command::new(release_folder().join("kinesis-sink"))
             .args(arguments)
@@ -45,7 +46,9 @@ impl Sink {
             .spawn()
             .expect("the sink was built");
         let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().expect("it is piped")).read_line(&mut line).expect("the sink says where it is");
+        BufReader::new(child.stdout.as_mut().expect("it is piped"))
+            .read_line(&mut line)
+            .expect("the sink says where it is");
         let ready: Value = serde_json::from_str(&line).expect("the sink speaks JSON");
         Sink {
             child,
@@ -56,8 +59,9 @@ impl Sink {
     }
 
     /// Runs the load generator against it to its end; gives its JSON and whether every user record was stored.
-    pub fn load(&self, arguments: &[&str]) -> (Value, bool) {
-        let output = self.load_command(arguments).stdout(Stdio::piped()).output().expect("the load generator was built");
+    pub(crate) fn load(&self, arguments: &[&str]) -> (Value, bool) {
+        let output =
+            self.load_command(arguments).stdout(Stdio::piped()).output().expect("the load generator was built");
         let text = String::from_utf8_lossy(&output.stdout);
         let last = text.lines().last().unwrap_or_default();
         let result = serde_json::from_str(last).unwrap_or_else(|_| panic!("no result from the load generator: {text}"));
@@ -65,7 +69,7 @@ impl Sink {
     }
 
     /// The load generator, pointed at this sink.
-    pub fn load_command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn load_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(release_folder().join("examples").join("load"));
         command.args(["--endpoint-url", &self.endpoint_url]).args(arguments);
         if let Some(ca_file) = &self.ca_file {
@@ -75,9 +79,12 @@ impl Sink {
     }
 
     /// Asks the sink something, or tells it: `GET /control/statistics`, `POST /control/reshard`.
-    pub fn control(&self, method: &str, path: &str, body: &str) -> Value {
+    pub(crate) fn control(&self, method: &str, path: &str, body: &str) -> Value {
         let mut socket = TcpStream::connect(("127.0.0.1", self.control_port as u16)).expect("the sink listens");
-        let head = format!("{method} /control/{path} HTTP/1.1\r\nhost: sink\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "{method} /control/{path} HTTP/1.1\r\nhost: sink\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
         socket.write_all((head + body).as_bytes()).expect("the sink reads");
         let mut answer = String::new();
         socket.read_to_string(&mut answer).expect("the sink answers");
@@ -85,7 +92,7 @@ impl Sink {
     }
 
     /// Its statistics so far.
-    pub fn statistics(&self) -> Value {
+    pub(crate) fn statistics(&self) -> Value {
         self.control("GET", "statistics", "")
     }
 }
@@ -96,11 +103,4 @@ impl Drop for Sink {
         drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
-}
-
-/// The middle one.
-pub fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }

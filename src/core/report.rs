@@ -73,6 +73,7 @@ impl ReportBatch {
             sequence_number: None,
             history: History::default(),
             aggregated: false,
+            positions: Vec::new(),
             decided: Time::ZERO,
             partition_key: bytes::Bytes::new(),
             hash_key: None,

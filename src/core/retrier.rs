@@ -12,9 +12,8 @@ use super::limiter::jittered;
 use super::outcome::{CallFailure, EntryOutcome, PutRecordsOutcome, code};
 use super::pipeline::{OnWire, Pipeline, StreamBackoff};
 use super::report::ReportBatch;
-use super::resharding::Misplaced;
+use super::resharding::{Landing, Misplaced};
 use super::sealed::{Sealed, Try};
-use super::take_apart::StoredIn;
 use crate::error::{ErrorCode, Failure};
 use crate::record::{SequenceNumber, ShardId, Stored};
 use crate::time::Time;
@@ -49,7 +48,8 @@ impl Pipeline {
         match outcome {
             EntryOutcome::Stored { shard_id, sequence_number } => {
                 self.lane_mut(id).limiter.handle_stored(now);
-                self.handle_stored(id, sealed, shard_id, sequence_number, started, now);
+                let landing = Landing { shard_id, sequence_number, started, ended: now };
+                self.handle_stored(id, sealed, landing, now);
             }
             EntryOutcome::Failed { code, message } => {
                 sealed.history.push(Try { start: started, end: now, error: Some((code.clone(), message.clone())) });
@@ -74,27 +74,18 @@ impl Pipeline {
         self.settle(id, now);
     }
 
-    fn handle_stored(
-        &mut self,
-        id: LaneId,
-        mut sealed: Sealed,
-        shard_id: ShardId,
-        number: SequenceNumber,
-        started: Time,
-        now: Time,
-    ) {
-        let predicted = self.lane(id).range.as_ref().is_none_or(|range| range.id == shard_id);
+    fn handle_stored(&mut self, id: LaneId, mut sealed: Sealed, landing: Landing, now: Time) {
+        let predicted = self.lane(id).range.as_ref().is_none_or(|range| range.id == landing.shard_id);
         // One user record is where the service put it: never in the wrong shard.
         if predicted || sealed.members.len() == 1 {
-            sealed.history.push(Try { start: started, end: now, error: None });
-            self.decide_stored(sealed, shard_id, number, now);
+            sealed.history.push(landing.as_success());
+            self.decide_stored(sealed, landing.shard_id, landing.sequence_number, now);
             if !predicted {
                 self.refresh_after_mismatch();
             }
             return;
         }
-        let misplaced = Misplaced { lane: id, sealed, shard_id, sequence_number: number, started, ended: now };
-        self.handle_misplaced(misplaced, now);
+        self.handle_misplaced(Misplaced { lane: id, sealed, landing }, now);
         if self.lane(id).current {
             self.refresh_after_mismatch();
         }
@@ -283,9 +274,9 @@ impl Pipeline {
     }
 
     /// These are stored, at `positions` of an aggregate that holds others as well.
-    pub(super) fn decide_partly_stored(&mut self, sealed: Sealed, positions: Vec<u32>, stored: &StoredIn, now: Time) {
+    pub(super) fn decide_partly_stored(&mut self, sealed: Sealed, positions: Vec<u32>, stored: &Landing, now: Time) {
         self.count_stored(&sealed);
-        let (shard_id, number) = (stored.range.id.clone(), stored.sequence_number.clone());
+        let (shard_id, number) = (stored.shard_id.clone(), stored.sequence_number.clone());
         self.report(ReportBatch::stored(sealed, true, shard_id, number, now).at(positions));
     }
 

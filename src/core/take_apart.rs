@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use super::digest::key_digest;
 use super::lane::LaneId;
+use super::resharding::Landing;
 use super::sealed::{Members, Sealed};
 use super::shard_map::{ShardMap, ShardRange};
-use crate::record::{HashKey, SequenceNumber};
-use crate::time::Time;
+use crate::record::HashKey;
 use crate::wire::{AggregateWriter, Keyed, KinesisRecord, Payload, SealedAggregate, UserRecordRef, md5};
 
 /// Work that needs no connection from the pool.
@@ -33,18 +33,10 @@ pub(super) struct JobId(pub(super) u64);
 pub(super) struct AtWork {
     pub(super) lane: LaneId,
     pub(super) originals: Vec<Sealed>,
-    pub(super) stored: Option<StoredIn>,
+    /// Where they were stored, if their user records may belong to other shards.
+    pub(super) stored: Option<Landing>,
     /// It is back, but with order kept an earlier job of the lane is not.
     pub(super) result: Option<TakenApart>,
-}
-
-/// Where a Kinesis record was stored that may hold user records of other shards.
-#[derive(Clone, Debug)]
-pub(super) struct StoredIn {
-    pub(super) range: ShardRange,
-    pub(super) sequence_number: SequenceNumber,
-    pub(super) started: Time,
-    pub(super) ended: Time,
 }
 
 /// Kinesis records to take apart.

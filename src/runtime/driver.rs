@@ -74,7 +74,8 @@ impl Driver {
 
     /// Forms a request now that it can be sent.
     fn transmit(&self, permit: OwnedSemaphorePermit) {
-        let Some(Some(Transmit { id, records })) = self.stream.enter(|pipeline, now| pipeline.poll_transmit(now)) else {
+        let Some(Some(Transmit { id, records })) = self.stream.enter(|pipeline, now| pipeline.poll_transmit(now))
+        else {
             return;
         };
         let answer = Answer { stream: Arc::clone(&self.stream), id: Some(id) };
@@ -160,5 +161,10 @@ impl Drop for Answer {
 }
 
 fn broken(message: &str) -> CallFailure {
-    CallFailure { code: ErrorCode::new(code::TRANSPORT), message: message.into(), status: None, stored: Stored::Possibly }
+    CallFailure {
+        code: ErrorCode::new(code::TRANSPORT),
+        message: message.into(),
+        status: None,
+        stored: Stored::Possibly,
+    }
 }

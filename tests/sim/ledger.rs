@@ -9,8 +9,8 @@ use kinesis_producer::config::{Ordering, StreamConfig};
 use kinesis_producer::core::outcome::{EntryOutcome, PutRecordsOutcome};
 use kinesis_producer::core::{Report, ReportBatch, Token};
 use kinesis_producer::error::Failure;
-use kinesis_producer::record::{HashKey, Stored};
 use kinesis_producer::wire::{DeaggregatedRecord, md5};
+use kinesis_producer::{HashKey, Stored};
 
 use super::scenario::MS;
 use super::service::{Copy, Service, WireEntry};

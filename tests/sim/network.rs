@@ -1,9 +1,9 @@
 //! The network between the simulated process and the service: it delays, loses, reorders and breaks.
 
+use kinesis_producer::Stored;
 use kinesis_producer::core::outcome::{CallFailure, EntryOutcome, PutRecordsOutcome, code};
 use kinesis_producer::core::{Job, RequestId, Transmit};
 use kinesis_producer::error::ErrorCode;
-use kinesis_producer::record::Stored;
 
 use super::events::Event;
 use super::scenario::{Faults, MS, SECOND};

@@ -10,8 +10,8 @@ use kinesis_producer::core::outcome::{
     CallFailure, EntryOutcome, ListShardsOutcome, PutRecordsOutcome, Shard, ShardPage,
 };
 use kinesis_producer::error::ErrorCode;
-use kinesis_producer::record::{HashKey, SequenceNumber, ShardId, Stored};
 use kinesis_producer::wire::{DeaggregatedRecord, KinesisRecord, Payload, deaggregate, md5};
+use kinesis_producer::{HashKey, SequenceNumber, ShardId, Stored};
 
 use super::ledger::{self, Id};
 use super::scenario::{Faults, SECOND};

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use fastrand::Rng;
 use kinesis_producer::core::outcome::{EntryOutcome, PutRecordsOutcome};
 use kinesis_producer::core::{Hashed, Pipeline, Refusal, RequestId, key_digest};
-use kinesis_producer::record::{HashKey, UserRecord};
 use kinesis_producer::time::Time;
+use kinesis_producer::{HashKey, UserRecord};
 
 use super::ledger::{Id, Ledger, Limits, Wanted};
 use super::scenario::{MS, SECOND, Scenario, Sizes, StreamPlan};
