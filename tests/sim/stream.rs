@@ -173,8 +173,8 @@ impl Stream {
     }
 
     /// An outcome arrives.
-    pub(crate) fn answered(&mut self, entries: &[WireEntry], outcome: &PutRecordsOutcome) {
-        self.ledger.answered(entries, outcome);
+    pub(crate) fn answered(&mut self, entries: &[WireEntry], outcome: &PutRecordsOutcome, now: u64, frozen: u64) {
+        self.ledger.answered(entries, outcome, now, frozen);
         match outcome {
             Ok(_) => self.backed_off = false,
             Err(failure) if is_permanent(failure.code.as_str()) || failure.code.as_str() == "ValidationException" => {}

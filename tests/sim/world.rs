@@ -271,7 +271,7 @@ impl World {
         note!(self, "{number}: {id:?} answered {:?}", brief(&outcome));
         self.permits += 1;
         let stream = &mut self.streams[number];
-        stream.answered(&entries, &outcome);
+        stream.answered(&entries, &outcome, self.now, self.frozen);
         let final_ids = stream.decided_by(&entries, &outcome);
         stream.pipeline.handle_put_records(id, outcome, Time::from_nanos(self.now));
         self.drain(number);
