@@ -114,6 +114,8 @@ impl World {
             let counters = stream.pipeline.counters();
             assert_eq!(counters.user_records_received, counters.user_records_stored + counters.user_records_failed);
             assert_eq!(counters.user_records_stored, stream.ledger.stored);
+            let has_map = stream.pipeline.needs_hash_keys() == (stream.service.open_shards() > 1);
+            assert!(has_map || stream.list_dead, "the shard map was never read again");
             let failed = &stream.ledger.failed;
             assert!(failed.is_empty() || !self.scenario.is_ideal(stream.number), "nothing was wrong, but {failed:?}");
             assert!(stream.service.reshards > 0 || counters.wrong_shard == 0, "wrong shards without resharding");
