@@ -254,6 +254,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_of_an_aggregate_keeps_its_hash_key_where_the_keys_tell_it() {
+        for (keys, left) in [(["a", "a"], Some(HashKey(7))), (["a", "b"], None)] {
+            let mut writer = crate::wire::AggregateWriter::new();
+            for (digest, partition_key) in keys.into_iter().enumerate() {
+                let key_digest = if keys[0] == keys[1] { 0 } else { digest as u64 };
+                let keyed = crate::wire::Keyed { partition_key, key_digest, explicit_hash_key: None, data: b"x" };
+                assert!(writer.try_append(&keyed, usize::MAX));
+            }
+            let mut sealed = Sealed {
+                record: KinesisRecord::from_aggregate(writer.seal(), Some(HashKey(7))),
+                members: members(2),
+                user_bytes: 4,
+                order: 0,
+                deadline: Time::ZERO,
+                history: History::default(),
+                possibly_stored: false,
+            };
+            sealed.split_first(1, false);
+            assert_eq!((sealed.hash_key(), sealed.user_bytes), (left, 2));
+        }
+    }
+
+    #[test]
     fn a_gap_or_another_block_is_no_run() {
         let mut members = members(2);
         members.push(Token { block: 3, index: 3 }, Time::from_millis(30));

@@ -12,7 +12,7 @@ use super::service::WireEntry;
 pub(crate) enum Event {
     // Of the process: they wait while it is frozen.
     Caller(usize),
-    Wake(usize),
+    Wake(usize, u64),
     Answer(usize, RequestId, PutRecordsOutcome),
     ListAnswer(usize, ListShardsOutcome),
     JobDone(usize, Box<TakeApart>),

@@ -99,6 +99,8 @@ struct Accepted {
     lost: u32,
     poisoned_company: bool,
     count_mismatch: bool,
+    /// When it came back from the wire last, and how long the process had been frozen by then.
+    answered: (u64, u64),
     report: Option<Report>,
 }
 
@@ -190,6 +192,7 @@ impl Ledger {
             lost: 0,
             poisoned_company: false,
             count_mismatch: false,
+            answered: (now, frozen),
             report: None,
         };
         assert!(self.accepted.insert(id, entry).is_none(), "{id:?} was put twice");
@@ -251,7 +254,8 @@ impl Ledger {
     }
 
     /// The producer is about to learn of an outcome.
-    pub(crate) fn answered(&mut self, entries: &[WireEntry], outcome: &PutRecordsOutcome) {
+    pub(crate) fn answered(&mut self, entries: &[WireEntry], outcome: &PutRecordsOutcome, now: u64, frozen: u64) {
+        entries.iter().flat_map(|entry| &entry.ids).for_each(|id| self.entry(*id).answered = (now, frozen));
         match outcome {
             Err(failure) => {
                 self.codes.insert(failure.code.as_str().to_owned());
@@ -317,6 +321,14 @@ impl Ledger {
         let awake = age.saturating_sub(frozen - self.accepted[&id].frozen);
         let most = ttl + self.limits.request_timeout + self.limits.slack;
         assert!(awake <= most, "{id:?} reported after {} ms awake, {} are allowed", awake / MS, most / MS);
+        let (answered, frozen_then) = self.accepted[&id].answered;
+        let back = (now - answered).saturating_sub(frozen - frozen_then);
+        let slack = self.limits.slack;
+        assert!(
+            awake <= ttl + slack || back <= slack || self.aborted,
+            "{id:?} should have expired {} ms ago",
+            (awake - ttl) / MS
+        );
         assert!(nanos(report.latency()).abs_diff(age) <= 2_000, "{id:?}: latency {:?}, not {age}", report.latency());
         let attempts = report.attempt_count();
         let extra = u32::from(matches!(report.failure(), Some(Failure::Expired | Failure::Service(_))));

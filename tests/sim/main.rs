@@ -19,7 +19,17 @@ use world::World;
 const SEEDS: u64 = 1_000;
 
 /// Seeds that once failed, and what they found.
-const PINNED: &[(u64, &str)] = &[];
+const PINNED: &[(u64, &str)] = &[
+    (17, "a due request left lanes out after a limited one, and stayed due for ever"),
+    (106, "with order kept, an unpredicted hash key was on the wire twice when a request was full"),
+    (45, "with order kept, a job that came back early overtook an earlier one"),
+    (47, "when the first map came, queued unpredicted Kinesis records overtook retried ones"),
+    (198, "user records stored with a misplaced aggregate reported places of the part, not of the aggregate"),
+    (96, "a misplaced aggregate was reported up to the buffered time too late"),
+    (239, "halves of a refused request were sent after they had expired"),
+    (405, "a young part of an old aggregate kept older Kinesis records from expiring"),
+    (39, "an aggregate of one user record was taken for misplaced"),
+];
 
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
@@ -56,7 +66,7 @@ fn whatever_happens_every_user_record_gets_one_true_report() {
                     if at >= seeds + pinned {
                         return;
                     }
-                    let seed = PINNED.get(at as usize).map_or(at - at.min(pinned), |(seed, _)| *seed);
+                    let seed = PINNED.get(at as usize).map_or_else(|| at - pinned, |(seed, _)| *seed);
                     if !holds(seed) {
                         eprintln!("seed {seed} failed; again: SIM_SEED={seed} cargo test --test sim -- --nocapture");
                         failed.lock().expect("nobody panics with it").push(seed);

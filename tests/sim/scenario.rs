@@ -145,7 +145,9 @@ impl Scenario {
             plan.reshards.clear();
             plan.outage = None;
             plan.work = Work { huge: 0, poisonous: 0.0, ..plan.work.clone() };
-            plan.faults = Faults { calm: true, list_page: 1000, ..Faults::default() };
+            // Without permission for ListShards it works as well.
+            let list_forbidden = f64::from(rng.u8(0..2));
+            plan.faults = Faults { calm: true, list_forbidden, list_page: 1000, ..Faults::default() };
         }
     }
 }

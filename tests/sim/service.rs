@@ -164,6 +164,10 @@ impl Service {
         self.shards.iter().position(owns).expect("open shards tile the ring")
     }
 
+    pub(crate) fn open_shards(&self) -> usize {
+        self.shards.iter().filter(|shard| shard.open).count()
+    }
+
     pub(crate) fn store(&mut self, entry: &WireEntry) -> EntryOutcome {
         let number = self.next_sequence_number;
         self.next_sequence_number += 1;

@@ -27,7 +27,11 @@ pub(crate) struct Stream {
     pub(crate) in_flight: BTreeMap<RequestId, Vec<WireEntry>>,
     /// The moment that it is to be woken for.
     pub(crate) wake_for: u64,
+    /// The number of the alarm that counts; earlier ones are stale.
+    pub(crate) alarm: u64,
     pub(crate) timeouts: u64,
+    /// Wake-ups in the present second.
+    pub(crate) wakes: (u64, usize),
     pub(crate) lists: u64,
     /// A call of ListShards was swallowed.
     pub(crate) list_dead: bool,
@@ -97,7 +101,9 @@ impl Stream {
             made: 0,
             in_flight: BTreeMap::new(),
             wake_for: u64::MAX,
+            alarm: 0,
             timeouts: 0,
+            wakes: (0, 0),
             lists: 0,
             list_dead: false,
             pace,
@@ -167,8 +173,8 @@ impl Stream {
     }
 
     /// An outcome arrives.
-    pub(crate) fn answered(&mut self, entries: &[WireEntry], outcome: &PutRecordsOutcome) {
-        self.ledger.answered(entries, outcome);
+    pub(crate) fn answered(&mut self, entries: &[WireEntry], outcome: &PutRecordsOutcome, now: u64, frozen: u64) {
+        self.ledger.answered(entries, outcome, now, frozen);
         match outcome {
             Ok(_) => self.backed_off = false,
             Err(failure) if is_permanent(failure.code.as_str()) || failure.code.as_str() == "ValidationException" => {}

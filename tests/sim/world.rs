@@ -15,8 +15,8 @@ use super::network::brief;
 use super::scenario::{MS, SECOND, Scenario};
 use super::stream::Stream;
 
-/// Steps of one pipeline at one moment, at most.
-const MANY_STEPS: usize = 20_000;
+/// Steps of one pipeline at one moment, and its wake-ups in one second, at most.
+const MANY_STEPS: usize = 2_000;
 
 pub(crate) struct World {
     pub(crate) now: u64,
@@ -114,6 +114,8 @@ impl World {
             let counters = stream.pipeline.counters();
             assert_eq!(counters.user_records_received, counters.user_records_stored + counters.user_records_failed);
             assert_eq!(counters.user_records_stored, stream.ledger.stored);
+            let has_map = stream.pipeline.needs_hash_keys() == (stream.service.open_shards() > 1);
+            assert!(has_map || stream.list_dead, "the shard map was never read again");
             let failed = &stream.ledger.failed;
             assert!(failed.is_empty() || !self.scenario.is_ideal(stream.number), "nothing was wrong, but {failed:?}");
             assert!(stream.service.reshards > 0 || counters.wrong_shard == 0, "wrong shards without resharding");
@@ -195,6 +197,11 @@ impl World {
         let Some((at, event)) = self.events.pop() else { panic!("nothing will ever happen again") };
         assert!(at >= self.now);
         self.now = at;
+        if let Event::Wake(number, alarm) = event
+            && self.streams[number].alarm != alarm
+        {
+            return;
+        }
         if at < self.frozen_until && event.is_of_the_process() {
             // All at once, in any order.
             let thawed = self.frozen_until + self.rng.u64(0..MS);
@@ -210,7 +217,13 @@ impl World {
     fn handle(&mut self, event: Event) {
         match event {
             Event::Caller(number) => self.handle_caller(number),
-            Event::Wake(number) => self.streams[number].wake_for = u64::MAX,
+            Event::Wake(number, _) => {
+                let stream = &mut self.streams[number];
+                stream.wake_for = u64::MAX;
+                let second = self.now / SECOND;
+                stream.wakes = if stream.wakes.0 == second { (second, stream.wakes.1 + 1) } else { (second, 1) };
+                assert!(stream.wakes.1 <= MANY_STEPS, "{MANY_STEPS} wake-ups in a second");
+            }
             Event::Answer(number, id, outcome) => self.handle_answer(number, id, outcome),
             Event::ListAnswer(number, outcome) => {
                 note!(
@@ -260,7 +273,7 @@ impl World {
         note!(self, "{number}: {id:?} answered {:?}", brief(&outcome));
         self.permits += 1;
         let stream = &mut self.streams[number];
-        stream.answered(&entries, &outcome);
+        stream.answered(&entries, &outcome, self.now, self.frozen);
         let final_ids = stream.decided_by(&entries, &outcome);
         stream.pipeline.handle_put_records(id, outcome, Time::from_nanos(self.now));
         self.drain(number);
@@ -383,7 +396,9 @@ impl World {
         let next = next.as_nanos();
         if next < stream.wake_for {
             stream.wake_for = next;
-            self.events.push(next + self.rng.u64(0..=self.scenario.wake_jitter), Event::Wake(number));
+            stream.alarm += 1;
+            let wake = Event::Wake(number, stream.alarm);
+            self.events.push(next.saturating_add(self.rng.u64(0..=self.scenario.wake_jitter)), wake);
         }
     }
 }
