@@ -70,6 +70,10 @@ impl Pipeline {
     /// [`Pipeline::transmit_due`].
     #[must_use]
     pub fn poll_transmit(&mut self, now: Time) -> Option<Transmit> {
+        // What expired meanwhile must not be sent.
+        if self.poll_timeout() <= now {
+            self.handle_timeout(now);
+        }
         if self.transmit_due() > now {
             return None;
         }
@@ -232,7 +236,7 @@ impl Pipeline {
         self.counters.attempts += records.len() as u64;
         self.counters.bytes_sent += entries.iter().map(|(_, sealed)| sealed.wire_bytes() as u64).sum::<u64>();
         for (id, _) in &entries {
-            self.admit_again(*id);
+            self.admit_again(*id, now);
         }
         self.on_wire.insert(id, super::pipeline::OnWire { started: now, entries });
         Transmit { id, records }

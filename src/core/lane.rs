@@ -145,10 +145,11 @@ impl Lane {
         self.unsettled == 0 && self.queue.is_empty() && self.open.is_none()
     }
 
-    /// Whether what is queued needs more than `share` of time at the present pace.
-    pub(super) fn is_backlogged(&self, share: Duration) -> bool {
-        let seconds = share.as_secs_f64();
-        self.queued_bytes as f64 > self.limiter.bytes_per_second() * seconds
-            || self.queue.len() as f64 > self.limiter.records_per_second() * seconds
+    /// Time until what is queued and in the open aggregate is sent at the present pace. With order kept, a Kinesis record takes
+    /// `answer_time` as well.
+    pub(super) fn backlog(&mut self, answer_time: Duration, now: Time) -> Duration {
+        let open = self.open.as_ref().map_or(0, |open| open.encoded_len());
+        let seconds = self.limiter.seconds_for(self.queued_bytes + open, self.queue.len(), now);
+        Duration::from_secs_f64(seconds.max(answer_time.as_secs_f64() * self.queue.len() as f64).min(1e9))
     }
 }

@@ -68,6 +68,8 @@ pub struct Pipeline {
     pub(super) resend: VecDeque<Vec<(LaneId, Sealed)>>,
     pub(super) backoff: Option<StreamBackoff>,
     pub(super) succeeded_before: bool,
+    /// How long answers take lately.
+    pub(super) answer_time: Duration,
     /// Kinesis records stored in another shard than predicted, until a new map tells what that means.
     pub(super) misplaced: Vec<super::resharding::Misplaced>,
     pub(super) jobs: VecDeque<Job>,
@@ -111,6 +113,7 @@ impl Pipeline {
             resend: VecDeque::new(),
             backoff: None,
             succeeded_before: false,
+            answer_time: Duration::ZERO,
             misplaced: Vec::new(),
             jobs: VecDeque::new(),
             at_work: BTreeMap::new(),
@@ -153,11 +156,9 @@ impl Pipeline {
     /// Call it at (or after) the moment that [`poll_timeout`](Pipeline::poll_timeout) names.
     pub fn handle_timeout(&mut self, now: Time) {
         self.seal_due(now, now);
-        while let Some((when, id)) = self.timers.pop_lane(now) {
-            if self.lane(id).timer == when {
-                self.lane_mut(id).timer = Time::NEVER;
-                self.service(id, now);
-            }
+        while let Some(id) = self.timers.pop_lane(now) {
+            self.lane_mut(id).timer = Time::NEVER;
+            self.service(id, now);
         }
         self.expire_resend(now);
         self.expire_misplaced(now);
@@ -297,6 +298,7 @@ impl Pipeline {
     /// Whatever may have changed for a lane: expires its head, and lets it send if it may.
     pub(super) fn service(&mut self, id: LaneId, now: Time) {
         self.expire(id, now);
+        self.admit_again(id, now);
         if id != HOLDING {
             self.make_ready(id, now);
         }
@@ -319,7 +321,7 @@ impl Pipeline {
                 self.note_unqueued(bytes, records);
             }
             self.decide_expired(sealed, now);
-            self.admit_again(id);
+            self.admit_again(id, now);
         }
     }
 
@@ -331,10 +333,10 @@ impl Pipeline {
 
     /// Wakes a lane at `when`, or earlier if it is to be woken earlier already.
     pub(super) fn arm_lane(&mut self, id: LaneId, when: Time) {
-        let lane = self.lane_mut(id);
-        if when < lane.timer {
-            lane.timer = when;
-            self.timers.set_lane(id, when);
+        let old = self.lane(id).timer;
+        if when < old {
+            self.lane_mut(id).timer = when;
+            self.timers.move_lane(id, old, when);
         }
     }
 

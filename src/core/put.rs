@@ -1,8 +1,10 @@
 //! The way in: which lane a user record belongs to, whether that lane has room, and whether it joins the open aggregate or travels
 //! alone. Runs under the stream's lock, for every user record: no allocation but for a new aggregate's.
 
+use std::time::Duration;
+
 use super::aggregator::Opening;
-use super::lane::{HOLDING, LaneId};
+use super::lane::{HOLDING, LaneId, UNPREDICTED};
 use super::pipeline::Pipeline;
 use super::sealed::{History, Members, Sealed, Token};
 use crate::record::{HashKey, UserRecord};
@@ -14,6 +16,9 @@ const AGGREGATION_OVERHEAD: usize = 96;
 /// The default limit of a Kinesis record, data and partition key (Kinesis API reference); aggregates stay below it even where
 /// the stream allows more. One byte is the aggregate's partition key.
 const MAX_AGGREGATE_BYTES: usize = (1 << 20) - 1;
+
+/// Refused puts are looked at again on common moments.
+const ROOM_GRID: Duration = Duration::from_millis(5);
 
 /// A user record whose partition key was hashed already, outside any lock.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +47,7 @@ impl Pipeline {
     /// [`Refusal`]: nothing was kept.
     pub fn put(&mut self, hashed: &Hashed<'_>, now: Time) -> Result<Token, Refusal> {
         let id = self.predict(hashed.hash_key)?;
-        self.admit(id)?;
+        self.admit(id, now)?;
         let UserRecord { partition_key, explicit_hash_key, data, .. } = hashed.record;
         let keyed = Keyed { partition_key, key_digest: hashed.key_digest, explicit_hash_key, data };
         let max_bytes = self.max_aggregate_bytes();
@@ -74,16 +79,27 @@ impl Pipeline {
     }
 
     /// Refuses what would expire in the queue, or push other shards out of the budget.
-    fn admit(&mut self, id: LaneId) -> Result<(), Refusal> {
+    fn admit(&mut self, id: LaneId, now: Time) -> Result<(), Refusal> {
+        // Without a map, what was put is sent from another lane than it is put into.
+        let id = if id == HOLDING && self.refresh.gave_up() { UNPREDICTED } else { id };
         let third = self.config.record_ttl / 3;
-        let half = self.half_budget;
-        let crowded = self.is_crowding(id, half);
-        let lane = self.lane_mut(id);
-        if crowded || (id != HOLDING && lane.is_backlogged(third)) {
-            lane.refused = true;
-            return Err(Refusal::Backlog(id.0));
+        let crowded = self.is_crowding(id, self.half_budget);
+        let answer_time = if self.ordered() && id != UNPREDICTED { self.answer_time } else { Duration::ZERO };
+        let backlog = match id {
+            // While the first map is awaited, the shards' pace is not known.
+            HOLDING => Duration::ZERO,
+            _ => self.lane_mut(id).backlog(answer_time, now),
+        };
+        if !crowded && backlog <= third {
+            return Ok(());
         }
-        Ok(())
+        self.lane_mut(id).refused = true;
+        // Sending is what makes room; but a shard that was sent too much waits for nothing but time.
+        if backlog > third {
+            self.stirred = true;
+            self.arm_lane(id, (now + (backlog - third)).round_up(ROOM_GRID));
+        }
+        Err(Refusal::Backlog(id.0))
     }
 
     fn is_crowding(&self, id: LaneId, half: usize) -> bool {
@@ -92,11 +108,11 @@ impl Pipeline {
     }
 
     /// Something left a lane: puts that were refused for it may come again.
-    pub(super) fn admit_again(&mut self, id: LaneId) {
+    pub(super) fn admit_again(&mut self, id: LaneId, now: Time) {
         if !self.lane(id).refused {
             return;
         }
-        if self.admit(id).is_ok() {
+        if self.admit(id, now).is_ok() {
             self.lane_mut(id).refused = false;
             self.admitted.push_back(id.0);
         }

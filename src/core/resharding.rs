@@ -111,10 +111,11 @@ impl Pipeline {
     }
 
     /// Sends what waited for the first map on its way without one.
-    pub(super) fn release_held(&mut self, _now: Time) {
+    pub(super) fn release_held(&mut self, now: Time) {
         if self.map.is_none() && self.refresh.gave_up() {
             let held = self.lane_mut(HOLDING).drain();
             self.take_apart(HOLDING, held);
+            self.admit_again(HOLDING, now);
         }
     }
 
@@ -151,8 +152,9 @@ impl Pipeline {
     }
 
     fn add_lane(&mut self, range: ShardRange, now: Time) -> LaneId {
-        let lane = Lane::new(Some(range), Limiter::new(self.config.rate_limit, 1.0, now));
+        let mut lane = Lane::new(Some(range), Limiter::new(self.config.rate_limit, 1.0, now));
         if let Some(id) = self.free_lanes.pop() {
+            lane.timer = self.lane(id).timer;
             *self.lane_mut(id) = lane;
             return id;
         }
@@ -246,7 +248,7 @@ impl Pipeline {
         self.lane_mut(misplaced.lane).unsettled += 1;
         self.misplaced.push(misplaced);
         if self.decide_misplaced(now) {
-            self.refresh_after_mismatch();
+            self.refresh_after_mismatch(now);
         }
     }
 

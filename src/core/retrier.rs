@@ -31,7 +31,7 @@ impl Pipeline {
         match outcome {
             Err(failure) => self.handle_failed_call(entries, &failure, started, now),
             Ok(outcomes) => {
-                self.handle_successful_call();
+                self.handle_successful_call(now.since(started));
                 if outcomes.len() == entries.len() {
                     for ((lane, sealed), outcome) in entries.into_iter().zip(outcomes) {
                         self.handle_entry(lane, sealed, outcome, started, now);
@@ -81,13 +81,13 @@ impl Pipeline {
             sealed.history.push(landing.as_success());
             self.decide_stored(sealed, landing.shard_id, landing.sequence_number, now);
             if !predicted {
-                self.refresh_after_mismatch();
+                self.refresh_after_mismatch(now);
             }
             return;
         }
         self.handle_misplaced(Misplaced { lane: id, sealed, landing }, now);
         if self.lane(id).current {
-            self.refresh_after_mismatch();
+            self.refresh_after_mismatch(now);
         }
     }
 
@@ -189,8 +189,10 @@ impl Pipeline {
         }
     }
 
-    fn handle_successful_call(&mut self) {
+    fn handle_successful_call(&mut self, took: Duration) {
         self.succeeded_before = true;
+        // The last eight calls or so.
+        self.answer_time = self.answer_time.mul_f64(0.875) + took.mul_f64(0.125);
         if self.backoff.take().is_some() {
             self.events.push_back(Event::Recovered);
         }
@@ -237,7 +239,7 @@ impl Pipeline {
             let id = LaneId(index as u32);
             self.unready(id);
             waiting.extend(self.lane_mut(id).drain());
-            self.admit_again(id);
+            self.admit_again(id, now);
         }
         let user_records = waiting.iter().map(|sealed| sealed.members.len()).sum();
         for mut sealed in waiting {

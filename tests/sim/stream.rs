@@ -221,9 +221,6 @@ impl Stream {
             let (is, should) = (self.pipeline.is_flushed(*flush), self.ledger.is_flushed(*before));
             assert_eq!(is, should, "flush {flush} of stream {}", self.number);
         }
-        if self.ledger.undecided() == 0 {
-            assert!(self.backlogged.is_empty(), "puts wait for room in lanes {:?}", self.backlogged.keys());
-        }
     }
 }
 
