@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::core::Report;
 use crate::error::{Error, PutError};
 use crate::metrics::Counters;
-use crate::producer::{Outstanding, ProducerBuilder, PutMany};
+use crate::producer::{self, Outstanding, ProducerBuilder, PutMany};
 use crate::record::UserRecord;
 use crate::runtime::{Clock, Reports, Ticket, wait};
 use crate::time::Time;
@@ -15,7 +15,7 @@ use crate::time::Time;
 /// Puts user records into Kinesis streams, blocking the calling thread where it waits. See [`crate::Producer`].
 #[derive(Debug)]
 pub struct Producer {
-    inner: crate::Producer,
+    inner: producer::Producer,
 }
 
 impl Producer {
@@ -24,7 +24,7 @@ impl Producer {
     /// # Errors
     /// As there.
     pub fn new(config: Config) -> Result<Producer, Error> {
-        Producer::build(crate::Producer::builder(config))
+        Producer::build(producer::Producer::builder(config))
     }
 
     /// See [`ProducerBuilder::build`].
@@ -87,7 +87,7 @@ impl Producer {
 /// A stream of a [`Producer`]. See [`crate::Stream`].
 #[derive(Clone, Debug)]
 pub struct Stream {
-    inner: crate::Stream,
+    inner: producer::Stream,
     clock: Clock,
 }
 

@@ -1,4 +1,6 @@
-//! The Amazon Kinesis Producer Library as one in-process library.
+// The README is the front page. Its first example needs the embedded service.
+#![cfg_attr(feature = "local", doc = include_str!("../README.md"))]
+#![cfg_attr(not(feature = "local"), doc = "The Amazon Kinesis Producer Library as one in-process library.")]
 
 pub mod blocking;
 pub mod config;

@@ -145,7 +145,8 @@ impl ProducerBuilder {
                     settings.credentials = Credentials::Provider(provider);
                 }
                 let transport = worker.spawn(AwsTransport::new(settings)).await.map_err(|cause| {
-                    Error::new(ErrorKind::Runtime, format!("the AWS client could not be set up: {cause}")).with_source(cause)
+                    Error::new(ErrorKind::Runtime, format!("the AWS client could not be set up: {cause}"))
+                        .with_source(cause)
                 })?;
                 Arc::new(transport?)
             }
@@ -224,11 +225,11 @@ impl Stream {
     }
 
     /// Puts a prefix of `records`, as far as there is room.
-    #[must_use]
     pub fn try_put_many(&self, records: &[UserRecord<'_>]) -> PutMany {
         let mut many = PutMany::default();
         self.in_chunks(records.iter().map(|record| (*record, None)), &mut many, |prepared, many| {
-            many.stopped = self.shared.try_put_all(prepared, |placed| many_add(&mut many.accepted, &mut many.tickets, placed)).1;
+            many.stopped =
+                self.shared.try_put_all(prepared, |placed| many_add(&mut many.accepted, &mut many.tickets, placed)).1;
         });
         many
     }
@@ -257,7 +258,6 @@ impl Stream {
     }
 
     /// Puts a prefix of `records`, each with its number, without tickets, as far as there is room.
-    #[must_use]
     pub fn try_put_many_detached(&self, records: &[(UserRecord<'_>, u64)]) -> PutMany {
         let mut many = PutMany::default();
         self.in_chunks(records.iter().map(|(record, opaque)| (*record, Some(*opaque))), &mut many, |prepared, many| {
@@ -370,6 +370,7 @@ fn check_stream_name(name: &str) -> Result<(), Error> {
     if sound {
         return Ok(());
     }
-    let message = format!("stream {name:?}: an ARN, or 1 to 128 of the characters a-z, A-Z, 0-9, _, . and - is expected");
+    let message =
+        format!("stream {name:?}: an ARN, or 1 to 128 of the characters a-z, A-Z, 0-9, _, . and - is expected");
     Err(Error::new(ErrorKind::InvalidStreamName, message))
 }

@@ -3,8 +3,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use kinesis_producer::HashKey;
 use kinesis_producer::error::ErrorKind;
-use kinesis_producer::record::HashKey;
 use kinesis_producer::wire::{
     AggregateWriter, DeaggregatedRecord, Keyed, KinesisRecord, Payload, UserRecordRef, deaggregate, md5,
     try_deaggregate,

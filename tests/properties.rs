@@ -9,7 +9,7 @@ use std::hash::BuildHasher;
 use base64::Engine;
 use bytes::Bytes;
 use foldhash::fast::FixedState;
-use kinesis_producer::record::HashKey;
+use kinesis_producer::HashKey;
 use kinesis_producer::wire::aggregate::{AGGREGATE_PARTITION_KEY, DIGEST_BYTES, MAGIC};
 use kinesis_producer::wire::put_records::{ENTRY_OVERHEAD_BYTES, encode};
 use kinesis_producer::wire::{

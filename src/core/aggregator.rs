@@ -42,6 +42,10 @@ impl OpenAggregate {
         self.members.len()
     }
 
+    pub(super) fn encoded_len(&self) -> usize {
+        self.writer.encoded_len()
+    }
+
     pub(super) fn user_bytes(&self) -> usize {
         self.user_bytes
     }

@@ -70,6 +70,10 @@ impl Pipeline {
     /// [`Pipeline::transmit_due`].
     #[must_use]
     pub fn poll_transmit(&mut self, now: Time) -> Option<Transmit> {
+        // What expired meanwhile must not be sent.
+        if self.poll_timeout() <= now {
+            self.handle_timeout(now);
+        }
         if self.transmit_due() > now {
             return None;
         }
@@ -80,13 +84,8 @@ impl Pipeline {
         self.seal_due(now + slack, now);
         let mut forming = Forming { entries: Vec::new(), bytes: 0, hash_keys: HashSet::new() };
         // Each round takes a share of every lane in the ring; a lane that has nothing more to give leaves the ring.
-        let mut rounds_without_progress = 0;
-        while rounds_without_progress < self.collector.ring.len() {
-            let Some(id) = self.collector.ring.pop_front() else { break };
-            let before = forming.entries.len();
-            let more = self.collect_from(id, &mut forming, now);
-            rounds_without_progress = if forming.entries.len() > before { 0 } else { rounds_without_progress + 1 };
-            match more {
+        while let Some(id) = self.collector.ring.pop_front() {
+            match self.collect_from(id, &mut forming, now) {
                 More::Later => self.collector.ring.push_back(id),
                 More::No => self.leave_ring(id),
                 More::Full => {
@@ -94,6 +93,10 @@ impl Pipeline {
                     break;
                 }
             }
+        }
+        // With order kept, what has the same hash keys waits for the answer, also when the request is full.
+        if self.ordered() && self.lane(UNPREDICTED).unsettled > 0 {
+            self.unready(UNPREDICTED);
         }
         self.collector.due = self.ring_due();
         (!forming.entries.is_empty()).then(|| self.transmit(forming.entries, now))
@@ -233,7 +236,7 @@ impl Pipeline {
         self.counters.attempts += records.len() as u64;
         self.counters.bytes_sent += entries.iter().map(|(_, sealed)| sealed.wire_bytes() as u64).sum::<u64>();
         for (id, _) in &entries {
-            self.admit_again(*id);
+            self.admit_again(*id, now);
         }
         self.on_wire.insert(id, super::pipeline::OnWire { started: now, entries });
         Transmit { id, records }

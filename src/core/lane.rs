@@ -28,7 +28,7 @@ pub(super) struct Lane {
     /// `None` for the two lanes that belong to no shard.
     pub(super) range: Option<ShardRange>,
     pub(super) open: Option<Box<OpenAggregate>>,
-    /// In put order.
+    /// By age.
     queue: VecDeque<Sealed>,
     queued_bytes: usize,
     /// Data and partition keys queued, and in the open aggregate.
@@ -69,14 +69,15 @@ impl Lane {
         }
     }
 
-    /// Puts `sealed` where its put order wants it: new ones at the end, retried ones at the head.
+    /// Puts `sealed` where its age wants it: new ones at the end, retried ones at the head. So the head expires first. That is
+    /// put order as well for each hash key: all that came before a Kinesis record arrived before its first user record.
     pub(super) fn insert(&mut self, sealed: Sealed) {
         self.queued_bytes += sealed.wire_bytes();
         self.user_bytes += sealed.user_bytes;
-        if self.queue.back().is_none_or(|last| last.order <= sealed.order) {
+        if self.queue.back().is_none_or(|last| last.age() <= sealed.age()) {
             return self.queue.push_back(sealed);
         }
-        let place = self.queue.partition_point(|other| other.order <= sealed.order);
+        let place = self.queue.partition_point(|other| other.age() <= sealed.age());
         self.queue.insert(place, sealed);
     }
 
@@ -93,18 +94,17 @@ impl Lane {
 
     /// Splits the expired user records off the head: those that arrived at or before `moment`.
     pub(super) fn pop_expired(&mut self, moment: Time, keep_payload: bool) -> Option<Sealed> {
-        let head = self.queue.front_mut()?;
+        let head = self.head()?;
         let count = head.members.arrived_by(moment);
         if count == 0 {
             return None;
         }
+        let mut head = self.pop()?;
         if count == head.members.len() {
-            return self.pop();
+            return Some(head);
         }
-        let before = head.wire_bytes();
         let expired = head.split_first(count, keep_payload);
-        self.queued_bytes -= before - head.wire_bytes();
-        self.user_bytes -= expired.user_bytes;
+        self.insert(head);
         Some(expired)
     }
 
@@ -145,10 +145,11 @@ impl Lane {
         self.unsettled == 0 && self.queue.is_empty() && self.open.is_none()
     }
 
-    /// Whether what is queued needs more than `share` of time at the present pace.
-    pub(super) fn is_backlogged(&self, share: Duration) -> bool {
-        let seconds = share.as_secs_f64();
-        self.queued_bytes as f64 > self.limiter.bytes_per_second() * seconds
-            || self.queue.len() as f64 > self.limiter.records_per_second() * seconds
+    /// Time until what is queued and in the open aggregate is sent at the present pace. With order kept, a Kinesis record takes
+    /// `answer_time` as well.
+    pub(super) fn backlog(&mut self, answer_time: Duration, now: Time) -> Duration {
+        let open = self.open.as_ref().map_or(0, |open| open.encoded_len());
+        let seconds = self.limiter.seconds_for(self.queued_bytes + open, self.queue.len(), now);
+        Duration::from_secs_f64(seconds.max(answer_time.as_secs_f64() * self.queue.len() as f64).min(1e9))
     }
 }

@@ -79,14 +79,11 @@ impl Limiter {
         Ok(())
     }
 
-    /// Bytes a second at the present pace.
-    pub(super) fn bytes_per_second(&self) -> f64 {
-        SHARD_BYTES * self.factor
-    }
-
-    /// Kinesis records a second at the present pace.
-    pub(super) fn records_per_second(&self) -> f64 {
-        SHARD_RECORDS * self.factor
+    /// Seconds until this much could have been sent at the present pace, what was sent too much before included.
+    pub(super) fn seconds_for(&mut self, bytes: usize, records: usize, now: Time) -> f64 {
+        let bytes = (bytes as f64 + self.bytes.debt(now)) / (SHARD_BYTES * self.factor);
+        let records = (records as f64 + self.records.debt(now)) / (SHARD_RECORDS * self.factor);
+        bytes.max(records)
     }
 
     /// A Kinesis record was stored.

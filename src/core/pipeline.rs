@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::aggregator::{Aggregator, Opening, is_serial};
+use super::aggregator::{Aggregator, is_serial};
 use super::blocks::Blocks;
 use super::collector::{Collector, RequestId};
 use super::event::Event;
 use super::lane::{HOLDING, Lane, LaneId};
 use super::limiter::Limiter;
 use super::report::ReportBatch;
-use super::sealed::{History, Members, Sealed, Token};
+use super::sealed::Sealed;
 use super::shard_map::ShardMap;
 use super::shard_map_refresh::Refresh;
 use super::take_apart::{Job, JobId};
@@ -23,39 +23,12 @@ use super::timers::{Timer, Timers};
 use crate::config::{Ordering, StreamConfig};
 use crate::error::Failure;
 use crate::metrics::Counters;
-use crate::record::{HashKey, UserRecord};
 use crate::time::Time;
-use crate::wire::{Keyed, KinesisRecord};
 
-/// Bytes that one user record adds to an aggregate beside its key and data, at most: magic, digest, tags, lengths, indices.
-const AGGREGATION_OVERHEAD: usize = 96;
-/// The default limit of a Kinesis record, data and partition key (Kinesis API reference); aggregates stay below it even where
-/// the stream allows more. One byte is the aggregate's partition key.
-const MAX_AGGREGATE_BYTES: usize = (1 << 20) - 1;
 /// Expired user records are looked for on common moments, so that they cost one wake-up.
 const EXPIRY_GRID: Duration = Duration::from_millis(5);
 /// More shards than any stream has: what unpredicted Kinesis records may have together.
 const MANY_SHARDS: f64 = 10_000.0;
-
-/// A user record whose partition key was hashed already, outside any lock.
-#[derive(Clone, Copy, Debug)]
-pub struct Hashed<'a> {
-    /// The user record.
-    pub record: UserRecord<'a>,
-    /// A cheap hash of the partition key.
-    pub key_digest: u64,
-    /// The explicit hash key or the partition key's MD5; may be missing while [`Pipeline::needs_hash_keys`] is false.
-    pub hash_key: Option<HashKey>,
-}
-
-/// Why the core did not take a user record. Nothing was kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// The hash key is needed by now: hash and come again.
-    NeedsHashKey,
-    /// Too much is queued for its shard; [`Pipeline::poll_admitted`] gives this number when there is room again.
-    Backlog(u32),
-}
 
 /// A PutRecords request that is not answered yet.
 #[derive(Debug)]
@@ -77,7 +50,7 @@ pub struct Pipeline {
     pub(super) config: StreamConfig,
     pub(super) rng: Rng,
     /// Half of the producer's budget in bytes: no lane may hold more while others are active.
-    half_budget: usize,
+    pub(super) half_budget: usize,
     pub(super) map: Option<Arc<ShardMap>>,
     pub(super) map_version: u64,
     pub(super) refresh: Refresh,
@@ -95,14 +68,16 @@ pub struct Pipeline {
     pub(super) resend: VecDeque<Vec<(LaneId, Sealed)>>,
     pub(super) backoff: Option<StreamBackoff>,
     pub(super) succeeded_before: bool,
+    /// How long answers take lately.
+    pub(super) answer_time: Duration,
     /// Kinesis records stored in another shard than predicted, until a new map tells what that means.
     pub(super) misplaced: Vec<super::resharding::Misplaced>,
     pub(super) jobs: VecDeque<Job>,
     pub(super) at_work: BTreeMap<JobId, super::take_apart::AtWork>,
     pub(super) next_job: u64,
-    next_order: u64,
+    pub(super) next_order: u64,
     /// A put changed a deadline.
-    stirred: bool,
+    pub(super) stirred: bool,
     /// User records with a lower number do not linger any more: a flush came after them.
     pub(super) flushed_order: u64,
     pub(super) reports: VecDeque<ReportBatch>,
@@ -138,6 +113,7 @@ impl Pipeline {
             resend: VecDeque::new(),
             backoff: None,
             succeeded_before: false,
+            answer_time: Duration::ZERO,
             misplaced: Vec::new(),
             jobs: VecDeque::new(),
             at_work: BTreeMap::new(),
@@ -154,33 +130,6 @@ impl Pipeline {
     }
 
     // Inputs.
-
-    /// Takes a user record: its bytes are copied into the open aggregate of its shard.
-    ///
-    /// # Errors
-    /// [`Refusal`]: nothing was kept.
-    pub fn put(&mut self, hashed: &Hashed<'_>, now: Time) -> Result<Token, Refusal> {
-        let id = self.predict(hashed.hash_key)?;
-        self.admit(id)?;
-        let UserRecord { partition_key, explicit_hash_key, data, .. } = hashed.record;
-        let keyed = Keyed { partition_key, key_digest: hashed.key_digest, explicit_hash_key, data };
-        let max_bytes = self.max_aggregate_bytes();
-        self.counters.user_records_received += 1;
-        self.next_order += 1;
-        if self.travels_alone(partition_key.len() + data.len(), max_bytes) {
-            return Ok(self.put_alone(id, hashed, now));
-        }
-        if let Some(open) = self.lane_mut(id).open.as_mut()
-            && let Some(token) = open.try_append(&keyed, max_bytes, now)
-        {
-            if open.user_records() as u64 >= self.config.aggregation_max_count {
-                self.seal_open(id, now);
-            }
-            return Ok(token);
-        }
-        self.seal_open(id, now);
-        Ok(self.open_with(id, &keyed, hashed.hash_key, now))
-    }
 
     /// Ends the linger of everything accepted so far. [`is_flushed`](Pipeline::is_flushed) with the number it gives tells when
     /// all of that is decided.
@@ -207,12 +156,11 @@ impl Pipeline {
     /// Call it at (or after) the moment that [`poll_timeout`](Pipeline::poll_timeout) names.
     pub fn handle_timeout(&mut self, now: Time) {
         self.seal_due(now, now);
-        while let Some((when, id)) = self.timers.pop_lane(now) {
-            if self.lane(id).timer == when {
-                self.lane_mut(id).timer = Time::NEVER;
-                self.service(id, now);
-            }
+        while let Some(id) = self.timers.pop_lane(now) {
+            self.lane_mut(id).timer = Time::NEVER;
+            self.service(id, now);
         }
+        self.expire_resend(now);
         self.expire_misplaced(now);
         if self.timers.fires(Timer::FirstMap, now) {
             self.give_up_first_map(now);
@@ -257,7 +205,8 @@ impl Pipeline {
     /// When to call [`handle_timeout`](Pipeline::handle_timeout): later than the `now` of the last call.
     #[must_use]
     pub fn poll_timeout(&self) -> Time {
-        self.aggregator.next_deadline().min(self.timers.next()).min(self.misplaced_expiry())
+        let stages = self.aggregator.next_deadline().min(self.timers.next());
+        stages.min(self.misplaced_expiry()).min(self.resend_expiry())
     }
 
     /// Whether everything accepted before this flush is decided.
@@ -306,95 +255,6 @@ impl Pipeline {
         queued.chain(on_wire).chain(open).min()
     }
 
-    // Putting.
-
-    #[inline]
-    fn predict(&self, hash_key: Option<HashKey>) -> Result<LaneId, Refusal> {
-        match (&self.map, hash_key, self.lane_of_shard.as_slice()) {
-            (None, _, _) => Ok(HOLDING),
-            (Some(_), _, [only]) => Ok(*only),
-            (Some(_), None, _) => Err(Refusal::NeedsHashKey),
-            (Some(map), Some(hash_key), lanes) => Ok(lanes.get(map.find(hash_key)).copied().unwrap_or(HOLDING)),
-        }
-    }
-
-    /// Refuses what would expire in the queue, or push other shards out of the budget.
-    fn admit(&mut self, id: LaneId) -> Result<(), Refusal> {
-        let third = self.config.record_ttl / 3;
-        let half = self.half_budget;
-        let crowded = self.is_crowding(id, half);
-        let lane = self.lane_mut(id);
-        if crowded || (id != HOLDING && lane.is_backlogged(third)) {
-            lane.refused = true;
-            return Err(Refusal::Backlog(id.0));
-        }
-        Ok(())
-    }
-
-    fn is_crowding(&self, id: LaneId, half: usize) -> bool {
-        let lane = self.lane(id);
-        lane.user_bytes() > half && self.lanes.iter().any(|other| !std::ptr::eq(other, lane) && !other.is_drained())
-    }
-
-    /// Something left a lane: puts that were refused for it may come again.
-    pub(super) fn admit_again(&mut self, id: LaneId) {
-        if !self.lane(id).refused {
-            return;
-        }
-        if self.admit(id).is_ok() {
-            self.lane_mut(id).refused = false;
-            self.admitted.push_back(id.0);
-        }
-    }
-
-    fn travels_alone(&self, bytes: usize, max_bytes: usize) -> bool {
-        !self.config.aggregation_enabled
-            || self.config.aggregation_max_count == 1
-            || bytes + AGGREGATION_OVERHEAD > max_bytes
-    }
-
-    fn max_aggregate_bytes(&self) -> usize {
-        self.config.aggregation_max_size.min(MAX_AGGREGATE_BYTES)
-    }
-
-    fn put_alone(&mut self, id: LaneId, hashed: &Hashed<'_>, now: Time) -> Token {
-        // What is open came before it.
-        if self.ordered() {
-            self.seal_open(id, now);
-        }
-        let token = Token { block: self.blocks.open(), index: 0 };
-        let mut members = Members::default();
-        members.push(token, now);
-        self.blocks.seal(token.block, 1);
-        let hash_key = hashed.record.explicit_hash_key.or(hashed.hash_key);
-        let sealed = Sealed {
-            record: KinesisRecord::plain(&hashed.record, hash_key),
-            members,
-            user_bytes: hashed.record.partition_key.len() + hashed.record.data.len(),
-            order: self.next_order,
-            deadline: now + self.linger(),
-            history: History::default(),
-            possibly_stored: false,
-        };
-        self.enqueue(id, sealed, now);
-        token
-    }
-
-    fn open_with(&mut self, id: LaneId, keyed: &Keyed<'_>, hash_key: Option<HashKey>, now: Time) -> Token {
-        let opening = Opening {
-            lane: id,
-            block: self.blocks.open(),
-            order: self.next_order,
-            deadline: now + self.linger(),
-            hash_key,
-        };
-        self.stirred = true;
-        let mut open = self.aggregator.open(&opening);
-        let token = open.try_append(keyed, usize::MAX, now).expect("an aggregate without limit takes any user record");
-        self.lane_mut(id).open = Some(open);
-        token
-    }
-
     // The way to the ring.
 
     /// Seals every open aggregate whose deadline is at or before `until`.
@@ -438,6 +298,7 @@ impl Pipeline {
     /// Whatever may have changed for a lane: expires its head, and lets it send if it may.
     pub(super) fn service(&mut self, id: LaneId, now: Time) {
         self.expire(id, now);
+        self.admit_again(id, now);
         if id != HOLDING {
             self.make_ready(id, now);
         }
@@ -449,13 +310,8 @@ impl Pipeline {
     }
 
     fn expire(&mut self, id: LaneId, now: Time) {
-        let ttl = self.config.record_ttl;
         let keep = self.config.return_user_record_on_failure;
-        // Nothing that arrived later than this is expired.
-        let Some(moment) = now.as_nanos().checked_sub(ttl.as_nanos().min(u64::MAX.into()) as u64).map(Time::from_nanos)
-        else {
-            return;
-        };
+        let Some(moment) = self.expired_by(now) else { return };
         loop {
             let lane = self.lane_mut(id);
             let (bytes, records) = (lane.queued_bytes(), lane.queue().len());
@@ -465,16 +321,22 @@ impl Pipeline {
                 self.note_unqueued(bytes, records);
             }
             self.decide_expired(sealed, now);
-            self.admit_again(id);
+            self.admit_again(id, now);
         }
+    }
+
+    /// Nothing that arrived later than this is expired at `now`.
+    pub(super) fn expired_by(&self, now: Time) -> Option<Time> {
+        let ttl = u64::try_from(self.config.record_ttl.as_nanos()).unwrap_or(u64::MAX);
+        now.as_nanos().checked_sub(ttl).map(Time::from_nanos)
     }
 
     /// Wakes a lane at `when`, or earlier if it is to be woken earlier already.
     pub(super) fn arm_lane(&mut self, id: LaneId, when: Time) {
-        let lane = self.lane_mut(id);
-        if when < lane.timer {
-            lane.timer = when;
-            self.timers.set_lane(id, when);
+        let old = self.lane(id).timer;
+        if when < old {
+            self.lane_mut(id).timer = when;
+            self.timers.move_lane(id, old, when);
         }
     }
 

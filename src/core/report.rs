@@ -22,6 +22,8 @@ pub struct ReportBatch {
     history: History,
     /// Whether they were stored as an aggregate.
     aggregated: bool,
+    /// Their places in it; empty if they are all of it, in order.
+    positions: Vec<u32>,
     decided: Time,
     partition_key: bytes::Bytes,
     hash_key: Option<HashKey>,
@@ -45,6 +47,12 @@ impl ReportBatch {
         batch
     }
 
+    /// They are not all of the aggregate, but stand at these places of it.
+    pub(super) fn at(mut self, positions: Vec<u32>) -> ReportBatch {
+        self.positions = positions;
+        self
+    }
+
     /// All of `sealed` failed.
     pub(super) fn failed(sealed: Sealed, failure: Failure, keep_payload: bool, now: Time) -> ReportBatch {
         let stored = if sealed.possibly_stored { Stored::Possibly } else { Stored::No };
@@ -65,6 +73,7 @@ impl ReportBatch {
             sequence_number: None,
             history: History::default(),
             aggregated: false,
+            positions: Vec::new(),
             decided: Time::ZERO,
             partition_key: bytes::Bytes::new(),
             hash_key: None,
@@ -75,6 +84,7 @@ impl ReportBatch {
     fn new(sealed: Sealed, stored: Stored, failure: Option<Failure>, decided: Time) -> ReportBatch {
         ReportBatch {
             aggregated: false,
+            positions: Vec::new(),
             partition_key: sealed.record.partition_key,
             hash_key: sealed.record.hash_key,
             members: sealed.members,
@@ -161,7 +171,8 @@ impl Report {
     /// Its place in the aggregate, from 0, as the KCL counts; `None` if it was not stored, or stored alone.
     #[must_use]
     pub fn sub_sequence_number(&self) -> Option<u64> {
-        (self.batch.aggregated && self.is_stored()).then_some(u64::from(self.position))
+        let place = self.batch.positions.get(self.position as usize).copied().unwrap_or(self.position);
+        (self.batch.aggregated && self.is_stored()).then_some(u64::from(place))
     }
 
     /// From the put's return to the decision.

@@ -10,7 +10,7 @@ use super::outcome::code;
 use super::pipeline::Pipeline;
 use super::sealed::{Sealed, Try};
 use super::shard_map::{ShardMap, ShardRange};
-use super::take_apart::{AtWork, Job, JobId, StoredIn, TakeApart, TakenApart};
+use super::take_apart::{AtWork, Job, JobId, TakeApart, TakenApart};
 use crate::error::{ErrorCode, Failure};
 use crate::record::{SequenceNumber, ShardId};
 use crate::time::Time;
@@ -20,29 +20,59 @@ use crate::time::Time;
 pub(super) struct Misplaced {
     pub(super) lane: LaneId,
     pub(super) sealed: Sealed,
+    pub(super) landing: Landing,
+}
+
+/// Where and when the service stored a Kinesis record.
+#[derive(Clone, Debug)]
+pub(super) struct Landing {
     pub(super) shard_id: ShardId,
     pub(super) sequence_number: SequenceNumber,
     pub(super) started: Time,
     pub(super) ended: Time,
 }
 
+impl Landing {
+    pub(super) fn as_success(&self) -> Try {
+        Try { start: self.started, end: self.ended, error: None }
+    }
+
+    fn as_wrong_shard(&self, words: &str) -> Try {
+        let words = format!("stored in {}, {words}", self.shard_id).into();
+        Try { start: self.started, end: self.ended, error: Some((ErrorCode::new(code::WRONG_SHARD), words)) }
+    }
+}
+
 impl Pipeline {
     /// The result of a [`Job::TakeApart`]. Then drain all outputs.
     pub fn handle_taken_apart(&mut self, result: TakenApart, now: Time) {
-        let Some(AtWork { lane, originals, stored }) = self.at_work.remove(&result.id) else { return };
+        let id = result.id;
+        let Some(work) = self.at_work.get_mut(&id) else { return };
+        let lane = work.lane;
+        work.result = Some(result);
+        if !self.ordered() {
+            return self.finish_job(id, now);
+        }
+        // Jobs come back in any order; what the later ones hold is later in put order.
+        while let Some((&id, AtWork { result: Some(_), .. })) = self.at_work.iter().find(|(_, work)| work.lane == lane)
+        {
+            self.finish_job(id, now);
+        }
+    }
+
+    fn finish_job(&mut self, id: JobId, now: Time) {
+        let Some(AtWork { lane, originals, stored, result: Some(result) }) = self.at_work.remove(&id) else { return };
         self.lane_mut(lane).unsettled -= originals.len() as u32;
-        for mut sealed in result.stored {
+        for (mut sealed, positions) in result.stored {
             if let Some(stored) = &stored {
-                sealed.history.push(Try { start: stored.started, end: stored.ended, error: None });
-                self.decide_stored(sealed, stored.range.id.clone(), stored.sequence_number.clone(), now);
+                sealed.history.push(stored.as_success());
+                self.decide_partly_stored(sealed, positions, stored, now);
             }
         }
         let mut homeless = Vec::new();
         for (shard, mut sealed) in result.pieces {
             if let Some(stored) = &stored {
-                let words = format!("stored in {}, which does not own its hash key", stored.range.id);
-                let error = Some((ErrorCode::new(code::WRONG_SHARD), words.into()));
-                sealed.history.push(Try { start: stored.started, end: stored.ended, error });
+                sealed.history.push(stored.as_wrong_shard("which does not own its hash key"));
                 self.counters.wrong_shard += 1;
             }
             match shard.map(|shard| self.lane_of_shard.get(shard).copied()) {
@@ -61,11 +91,11 @@ impl Pipeline {
     /// Has Kinesis records of `lane` taken apart by the present map.
     pub(super) fn take_apart(&mut self, lane: LaneId, originals: Vec<Sealed>) {
         if !originals.is_empty() {
-            self.start_job(AtWork { lane, originals, stored: None });
+            self.start_job(AtWork { lane, originals, stored: None, result: None }, None);
         }
     }
 
-    fn start_job(&mut self, work: AtWork) {
+    fn start_job(&mut self, work: AtWork, stored_in: Option<ShardRange>) {
         let id = JobId(self.next_job);
         self.next_job += 1;
         self.lane_mut(work.lane).unsettled += work.originals.len() as u32;
@@ -74,17 +104,18 @@ impl Pipeline {
             map: self.map.clone(),
             map_version: self.map_version,
             originals: work.originals.clone(),
-            stored_in: work.stored.as_ref().map(|stored| stored.range.clone()),
+            stored_in,
         };
         self.at_work.insert(id, work);
         self.jobs.push_back(Job::TakeApart(job));
     }
 
     /// Sends what waited for the first map on its way without one.
-    pub(super) fn release_held(&mut self, _now: Time) {
+    pub(super) fn release_held(&mut self, now: Time) {
         if self.map.is_none() && self.refresh.gave_up() {
             let held = self.lane_mut(HOLDING).drain();
             self.take_apart(HOLDING, held);
+            self.admit_again(HOLDING, now);
         }
     }
 
@@ -101,7 +132,7 @@ impl Pipeline {
         self.map = Some(Arc::new(map));
         let retired: Vec<LaneId> = old.into_iter().filter(|id| !self.lane_of_shard.contains(id)).collect();
         self.wait_for_predecessors(&retired);
-        for id in std::iter::once(HOLDING).chain(retired.iter().copied()) {
+        for id in [HOLDING, UNPREDICTED].into_iter().chain(retired.iter().copied()) {
             self.unready(id);
             self.rehome(id, now);
         }
@@ -117,11 +148,13 @@ impl Pipeline {
             self.admitted.push_back(HOLDING.0);
         }
         self.settle(HOLDING, now);
+        self.settle(UNPREDICTED, now);
     }
 
     fn add_lane(&mut self, range: ShardRange, now: Time) -> LaneId {
-        let lane = Lane::new(Some(range), Limiter::new(self.config.rate_limit, 1.0, now));
+        let mut lane = Lane::new(Some(range), Limiter::new(self.config.rate_limit, 1.0, now));
         if let Some(id) = self.free_lanes.pop() {
+            lane.timer = self.lane(id).timer;
             *self.lane_mut(id) = lane;
             return id;
         }
@@ -189,7 +222,7 @@ impl Pipeline {
             return self.service(id, now);
         }
         let shardless = lane.range.is_none();
-        if (lane.current && !shardless) || (lane.current && self.map.is_none()) {
+        if lane.current && (!shardless || self.map.is_none()) {
             return;
         }
         for index in 0..self.lane_of_shard.len() {
@@ -215,14 +248,14 @@ impl Pipeline {
         self.lane_mut(misplaced.lane).unsettled += 1;
         self.misplaced.push(misplaced);
         if self.decide_misplaced(now) {
-            self.refresh_after_mismatch();
+            self.refresh_after_mismatch(now);
         }
     }
 
     /// Judges the misplaced Kinesis records whose shard is known. Returns whether others are left.
     pub(super) fn decide_misplaced(&mut self, now: Time) -> bool {
         for misplaced in std::mem::take(&mut self.misplaced) {
-            match self.range_of(&misplaced.shard_id) {
+            match self.range_of(&misplaced.landing.shard_id) {
                 Some(range) => self.judge_misplaced(misplaced, range, now),
                 None => self.misplaced.push(misplaced),
             }
@@ -231,14 +264,14 @@ impl Pipeline {
     }
 
     fn judge_misplaced(&mut self, misplaced: Misplaced, range: ShardRange, now: Time) {
-        let Misplaced { lane: id, mut sealed, shard_id, sequence_number, started, ended } = misplaced;
+        let Misplaced { lane: id, mut sealed, landing } = misplaced;
         self.lane_mut(id).unsettled -= 1;
         if self.lane(id).range.as_ref().is_some_and(|predicted| range.covers(predicted)) {
-            sealed.history.push(Try { start: started, end: ended, error: None });
-            self.decide_stored(sealed, shard_id, sequence_number, now);
+            sealed.history.push(landing.as_success());
+            self.decide_stored(sealed, landing.shard_id, landing.sequence_number, now);
         } else {
-            let stored = Some(StoredIn { range, sequence_number, started, ended });
-            self.start_job(AtWork { lane: id, originals: vec![sealed], stored });
+            let work = AtWork { lane: id, originals: vec![sealed], stored: Some(landing), result: None };
+            self.start_job(work, Some(range));
         }
         self.settle(id, now);
     }
@@ -256,13 +289,12 @@ impl Pipeline {
         }
         let ttl = self.config.record_ttl;
         for mut misplaced in std::mem::take(&mut self.misplaced) {
-            if last_expiry(&misplaced.sealed, ttl) > now {
+            if misplaced.sealed.expires(ttl) > now {
                 self.misplaced.push(misplaced);
                 continue;
             }
-            let words = format!("stored in {}, whose range could not be learnt", misplaced.shard_id).into();
-            let error = Some((ErrorCode::new(code::WRONG_SHARD), words));
-            misplaced.sealed.history.push(Try { start: misplaced.started, end: misplaced.ended, error });
+            let attempt = misplaced.landing.as_wrong_shard("whose range could not be learnt");
+            misplaced.sealed.history.push(attempt);
             misplaced.sealed.possibly_stored = true;
             self.lane_mut(misplaced.lane).unsettled -= 1;
             self.decide_failed(misplaced.sealed, Failure::WrongShard, now);
@@ -271,11 +303,8 @@ impl Pipeline {
     }
 
     pub(super) fn misplaced_expiry(&self) -> Time {
-        let expiries = self.misplaced.iter().map(|misplaced| last_expiry(&misplaced.sealed, self.config.record_ttl));
+        // It is given up whole, since its places name its user records: when the first of them expires.
+        let expiries = self.misplaced.iter().map(|misplaced| misplaced.sealed.expires(self.config.record_ttl));
         expiries.min().unwrap_or(Time::NEVER)
     }
-}
-
-fn last_expiry(sealed: &Sealed, ttl: std::time::Duration) -> Time {
-    sealed.members.arrival(sealed.members.len().saturating_sub(1)) + ttl + std::time::Duration::from_micros(1)
 }

@@ -12,7 +12,7 @@ use super::limiter::jittered;
 use super::outcome::{CallFailure, EntryOutcome, PutRecordsOutcome, code};
 use super::pipeline::{OnWire, Pipeline, StreamBackoff};
 use super::report::ReportBatch;
-use super::resharding::Misplaced;
+use super::resharding::{Landing, Misplaced};
 use super::sealed::{Sealed, Try};
 use crate::error::{ErrorCode, Failure};
 use crate::record::{SequenceNumber, ShardId, Stored};
@@ -31,7 +31,7 @@ impl Pipeline {
         match outcome {
             Err(failure) => self.handle_failed_call(entries, &failure, started, now),
             Ok(outcomes) => {
-                self.handle_successful_call();
+                self.handle_successful_call(now.since(started));
                 if outcomes.len() == entries.len() {
                     for ((lane, sealed), outcome) in entries.into_iter().zip(outcomes) {
                         self.handle_entry(lane, sealed, outcome, started, now);
@@ -48,7 +48,8 @@ impl Pipeline {
         match outcome {
             EntryOutcome::Stored { shard_id, sequence_number } => {
                 self.lane_mut(id).limiter.handle_stored(now);
-                self.handle_stored(id, sealed, shard_id, sequence_number, started, now);
+                let landing = Landing { shard_id, sequence_number, started, ended: now };
+                self.handle_stored(id, sealed, landing, now);
             }
             EntryOutcome::Failed { code, message } => {
                 sealed.history.push(Try { start: started, end: now, error: Some((code.clone(), message.clone())) });
@@ -73,29 +74,20 @@ impl Pipeline {
         self.settle(id, now);
     }
 
-    fn handle_stored(
-        &mut self,
-        id: LaneId,
-        mut sealed: Sealed,
-        shard_id: ShardId,
-        number: SequenceNumber,
-        started: Time,
-        now: Time,
-    ) {
-        let predicted = self.lane(id).range.as_ref().is_none_or(|range| range.id == shard_id);
-        // One user record, or many of one hash key, are where the service put them: never in the wrong shard.
-        if predicted || matches!(sealed.record.payload, Payload::Plain(_)) {
-            sealed.history.push(Try { start: started, end: now, error: None });
-            self.decide_stored(sealed, shard_id, number, now);
+    fn handle_stored(&mut self, id: LaneId, mut sealed: Sealed, landing: Landing, now: Time) {
+        let predicted = self.lane(id).range.as_ref().is_none_or(|range| range.id == landing.shard_id);
+        // One user record is where the service put it: never in the wrong shard.
+        if predicted || sealed.members.len() == 1 {
+            sealed.history.push(landing.as_success());
+            self.decide_stored(sealed, landing.shard_id, landing.sequence_number, now);
             if !predicted {
-                self.refresh_after_mismatch();
+                self.refresh_after_mismatch(now);
             }
             return;
         }
-        let misplaced = Misplaced { lane: id, sealed, shard_id, sequence_number: number, started, ended: now };
-        self.handle_misplaced(misplaced, now);
+        self.handle_misplaced(Misplaced { lane: id, sealed, landing }, now);
         if self.lane(id).current {
-            self.refresh_after_mismatch();
+            self.refresh_after_mismatch(now);
         }
     }
 
@@ -154,6 +146,37 @@ impl Pipeline {
         }
     }
 
+    /// Fails the expired user records of what waits to be sent again in halves.
+    pub(super) fn expire_resend(&mut self, now: Time) {
+        let Some(moment) = self.expired_by(now).filter(|_| self.resend_expiry() <= now) else { return };
+        let keep = self.config.return_user_record_on_failure;
+        for entries in std::mem::take(&mut self.resend) {
+            let mut rest = Vec::with_capacity(entries.len());
+            for (id, mut sealed) in entries {
+                let count = sealed.members.arrived_by(moment);
+                if count == sealed.members.len() {
+                    self.lane_mut(id).unsettled -= 1;
+                    self.decide_expired(sealed, now);
+                    self.settle(id, now);
+                    continue;
+                }
+                if count > 0 {
+                    let expired = sealed.split_first(count, keep);
+                    self.decide_expired(expired, now);
+                }
+                rest.push((id, sealed));
+            }
+            if !rest.is_empty() {
+                self.resend.push_back(rest);
+            }
+        }
+    }
+
+    pub(super) fn resend_expiry(&self) -> Time {
+        let waiting = self.resend.iter().flatten();
+        waiting.map(|(_, sealed)| sealed.expires(self.config.record_ttl)).min().unwrap_or(Time::NEVER)
+    }
+
     fn handle_count_mismatch(&mut self, entries: Vec<(LaneId, Sealed)>, answered: usize, started: Time, now: Time) {
         let words: Arc<str> = format!("{} Kinesis records were sent, the answer has {answered}", entries.len()).into();
         for (id, mut sealed) in entries {
@@ -166,8 +189,10 @@ impl Pipeline {
         }
     }
 
-    fn handle_successful_call(&mut self) {
+    fn handle_successful_call(&mut self, took: Duration) {
         self.succeeded_before = true;
+        // The last eight calls or so.
+        self.answer_time = self.answer_time.mul_f64(0.875) + took.mul_f64(0.125);
         if self.backoff.take().is_some() {
             self.events.push_back(Event::Recovered);
         }
@@ -214,7 +239,7 @@ impl Pipeline {
             let id = LaneId(index as u32);
             self.unready(id);
             waiting.extend(self.lane_mut(id).drain());
-            self.admit_again(id);
+            self.admit_again(id, now);
         }
         let user_records = waiting.iter().map(|sealed| sealed.members.len()).sum();
         for mut sealed in waiting {
@@ -243,13 +268,24 @@ impl Pipeline {
     }
 
     pub(super) fn decide_stored(&mut self, mut sealed: Sealed, shard_id: ShardId, number: SequenceNumber, now: Time) {
-        self.counters.user_records_stored += sealed.members.len() as u64;
-        self.counters.kinesis_records_stored += 1;
-        self.counters.kinesis_bytes_stored += sealed.wire_bytes() as u64;
+        self.count_stored(&sealed);
         let aggregated = matches!(sealed.record.payload, Payload::Aggregate(_));
         let payload = std::mem::replace(&mut sealed.record.payload, Payload::Plain(bytes::Bytes::new()));
         self.aggregator.recycle(payload);
         self.report(ReportBatch::stored(sealed, aggregated, shard_id, number, now));
+    }
+
+    /// These are stored, at `positions` of an aggregate that holds others as well.
+    pub(super) fn decide_partly_stored(&mut self, sealed: Sealed, positions: Vec<u32>, stored: &Landing, now: Time) {
+        self.count_stored(&sealed);
+        let (shard_id, number) = (stored.shard_id.clone(), stored.sequence_number.clone());
+        self.report(ReportBatch::stored(sealed, true, shard_id, number, now).at(positions));
+    }
+
+    fn count_stored(&mut self, sealed: &Sealed) {
+        self.counters.user_records_stored += sealed.members.len() as u64;
+        self.counters.kinesis_records_stored += 1;
+        self.counters.kinesis_bytes_stored += sealed.wire_bytes() as u64;
     }
 
     fn report(&mut self, batch: ReportBatch) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::error::ErrorCode;
 use crate::record::HashKey;
 use crate::time::Time;
-use crate::wire::{KinesisRecord, Payload};
+use crate::wire::{KinesisRecord, Payload, UserRecordRef};
 
 /// Attempts kept at each end of a long history.
 const KEPT: usize = 15;
@@ -154,7 +154,7 @@ pub(super) struct Sealed {
     pub(super) members: Members,
     /// Data and partition keys of its user records: what the budget counts.
     pub(super) user_bytes: usize,
-    /// Its first user record's number in put order: lanes are sorted by it.
+    /// The number in put order of the first user record that it, or what it was a part of, was opened with.
     pub(super) order: u64,
     /// When it should have left.
     pub(super) deadline: Time,
@@ -167,6 +167,11 @@ impl Sealed {
     /// Bytes that count against a shard and a request: data and partition key.
     pub(super) fn wire_bytes(&self) -> usize {
         self.record.data_len() + self.record.partition_key.len()
+    }
+
+    /// Lanes are sorted by it: when the first user record arrived.
+    pub(super) fn age(&self) -> (Time, u64) {
+        (self.members.base(), self.order)
     }
 
     /// When the first user record expires.
@@ -182,9 +187,17 @@ impl Sealed {
         let mut bytes = 0;
         if let Payload::Aggregate(aggregate) = &mut self.record.payload {
             bytes = aggregate.iter().take(count).map(|user| user.partition_key.len() + user.data.len()).sum();
-            aggregate.drop_first(count);
-            // Its first user record is another one now.
-            self.record.hash_key = None;
+            let mut rest = aggregate.clone();
+            rest.drop_first(count);
+            // Its first user record is another one now; without hashing its hash key is known only if it is the same.
+            self.record.hash_key = match (aggregate.first(), rest.first()) {
+                (_, Some(UserRecordRef { explicit_hash_key: Some(given), .. })) => Some(given),
+                (Some(old), Some(new)) if old.explicit_hash_key.is_none() && old.partition_key == new.partition_key => {
+                    self.record.hash_key
+                }
+                _ => None,
+            };
+            *aggregate = rest;
         }
         self.user_bytes -= bytes;
         let payload = if keep_payload { before } else { Payload::Plain(bytes::Bytes::new()) };
@@ -238,6 +251,29 @@ mod tests {
         assert_eq!((rest.token(0), rest.arrival(0)), (Some(Token { block: 3, index: 2 }), Time::from_millis(25)));
         assert_eq!(rest.arrival(2), Time::from_millis(45));
         assert_eq!(rest.as_run(), Some(Token { block: 3, index: 2 }));
+    }
+
+    #[test]
+    fn what_is_left_of_an_aggregate_keeps_its_hash_key_where_the_keys_tell_it() {
+        for (keys, left) in [(["a", "a"], Some(HashKey(7))), (["a", "b"], None)] {
+            let mut writer = crate::wire::AggregateWriter::new();
+            for (digest, partition_key) in keys.into_iter().enumerate() {
+                let key_digest = if keys[0] == keys[1] { 0 } else { digest as u64 };
+                let keyed = crate::wire::Keyed { partition_key, key_digest, explicit_hash_key: None, data: b"x" };
+                assert!(writer.try_append(&keyed, usize::MAX));
+            }
+            let mut sealed = Sealed {
+                record: KinesisRecord::from_aggregate(writer.seal(), Some(HashKey(7))),
+                members: members(2),
+                user_bytes: 4,
+                order: 0,
+                deadline: Time::ZERO,
+                history: History::default(),
+                possibly_stored: false,
+            };
+            sealed.split_first(1, false);
+            assert_eq!((sealed.hash_key(), sealed.user_bytes), (left, 2));
+        }
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(super) struct Refresh {
     pages: Option<ShardMapPages>,
     /// A mismatch came up while a round was under way: its map may be older than the mismatch.
     again: bool,
+    /// When the last round ended.
+    finished: Time,
     failures: u32,
     told_failure: bool,
     /// No map came in time: user records go unpredicted until one does.
@@ -39,7 +41,15 @@ pub(super) struct Refresh {
 
 impl Refresh {
     pub(super) fn new() -> Refresh {
-        Refresh { pages: None, again: false, failures: 0, told_failure: false, gave_up: false, past: Vec::new() }
+        Refresh {
+            pages: None,
+            again: false,
+            finished: Time::ZERO,
+            failures: 0,
+            told_failure: false,
+            gave_up: false,
+            past: Vec::new(),
+        }
     }
 
     pub(super) fn gave_up(&self) -> bool {
@@ -98,12 +108,16 @@ impl Pipeline {
         }
     }
 
-    /// The map is wrong, as an answer showed: asks for a new one at once, or after the round under way.
-    pub(super) fn refresh_after_mismatch(&mut self) {
+    /// The map is wrong, as an answer showed: asks for a new one at once, or after the round under way, but not over and over
+    /// while the service's list lags behind its shards.
+    pub(super) fn refresh_after_mismatch(&mut self, now: Time) {
+        let earliest = self.refresh.finished + MISMATCH_PAUSE;
         if self.refresh.pages.is_some() {
             self.refresh.again = true;
-        } else {
+        } else if earliest <= now {
             self.request_shard_map();
+        } else {
+            self.timers.set(Timer::ShardMap, earliest.min(self.timers.get(Timer::ShardMap)));
         }
     }
 
@@ -127,18 +141,16 @@ impl Pipeline {
             self.install_map(map, now);
         }
         let waiting = self.decide_misplaced(now);
-        let again = std::mem::take(&mut self.refresh.again);
-        let pause = match (again, waiting) {
-            (true, _) => Duration::ZERO,
-            (false, true) => MISMATCH_PAUSE,
-            (false, false) => with_jitter(self.config.shard_map_refresh_interval, &mut self.rng),
-        };
-        self.timers.set(Timer::ShardMap, now + pause.max(Duration::from_millis(1)));
+        self.refresh.finished = now;
+        let again = std::mem::take(&mut self.refresh.again) || waiting;
+        let interval = with_jitter(self.config.shard_map_refresh_interval, &mut self.rng);
+        self.timers.set(Timer::ShardMap, now + if again { MISMATCH_PAUSE } else { interval });
     }
 
     fn refresh_failed(&mut self, failure: Option<&CallFailure>, now: Time) {
         let pause = self.refresh.pause_after_failure(failure);
         self.timers.set(Timer::ShardMap, now + with_jitter(pause, &mut self.rng));
+        self.refresh.finished = now;
         self.refresh.again = false;
         if let Some(failure) = failure
             && !std::mem::replace(&mut self.refresh.told_failure, true)

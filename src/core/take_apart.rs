@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use super::digest::key_digest;
 use super::lane::LaneId;
+use super::resharding::Landing;
 use super::sealed::{Members, Sealed};
 use super::shard_map::{ShardMap, ShardRange};
-use crate::record::{HashKey, SequenceNumber};
-use crate::time::Time;
+use crate::record::HashKey;
 use crate::wire::{AggregateWriter, Keyed, KinesisRecord, Payload, SealedAggregate, UserRecordRef, md5};
 
 /// Work that needs no connection from the pool.
@@ -33,16 +33,10 @@ pub(super) struct JobId(pub(super) u64);
 pub(super) struct AtWork {
     pub(super) lane: LaneId,
     pub(super) originals: Vec<Sealed>,
-    pub(super) stored: Option<StoredIn>,
-}
-
-/// Where a Kinesis record was stored that may hold user records of other shards.
-#[derive(Clone, Debug)]
-pub(super) struct StoredIn {
-    pub(super) range: ShardRange,
-    pub(super) sequence_number: SequenceNumber,
-    pub(super) started: Time,
-    pub(super) ended: Time,
+    /// Where they were stored, if their user records may belong to other shards.
+    pub(super) stored: Option<Landing>,
+    /// It is back, but with order kept an earlier job of the lane is not.
+    pub(super) result: Option<TakenApart>,
 }
 
 /// Kinesis records to take apart.
@@ -63,8 +57,8 @@ pub struct TakenApart {
     pub(super) map_version: u64,
     /// Sealed anew, with the index of their shard in the map.
     pub(super) pieces: Vec<(Option<usize>, Sealed)>,
-    /// The user records that are stored already.
-    pub(super) stored: Vec<Sealed>,
+    /// The user records that are stored already, and their places in the aggregate that was stored.
+    pub(super) stored: Vec<(Sealed, Vec<u32>)>,
 }
 
 impl TakeApart {
@@ -80,7 +74,7 @@ impl TakeApart {
                     let mut whole = original.clone();
                     let hash_key =
                         *whole.record.hash_key.get_or_insert_with(|| md5::hash_key(original.partition_key()));
-                    result.put(self.place(hash_key), whole);
+                    result.put(self.place(hash_key), whole, vec![0]);
                 }
             }
         }
@@ -99,14 +93,22 @@ impl TakeApart {
             }
             if let Some(group) = groups.get_mut(number) {
                 group.add(&user);
+                group.positions.push(position as u32);
                 group.members.push_from(&original.members, position);
             }
         }
-        match groups.as_slice() {
+        match groups.as_mut_slice() {
             // Nothing to split: the bytes stay as they are.
-            [only] => result
-                .put(only.place, Sealed { record: original.record.with_hash_key(only.hash_key), ..original.clone() }),
-            _ => groups.into_iter().for_each(|group| result.put(group.place, group.seal(original))),
+            [only] => {
+                let record = original.record.with_hash_key(only.hash_key);
+                result.put(only.place, Sealed { record, ..original.clone() }, std::mem::take(&mut only.positions));
+            }
+            _ => {
+                for mut group in groups {
+                    let positions = std::mem::take(&mut group.positions);
+                    result.put(group.place, group.seal(original), positions);
+                }
+            }
         }
     }
 
@@ -120,9 +122,9 @@ impl TakeApart {
 }
 
 impl TakenApart {
-    fn put(&mut self, place: Place, sealed: Sealed) {
+    fn put(&mut self, place: Place, sealed: Sealed, positions: Vec<u32>) {
         match place {
-            Place::Stored => self.stored.push(sealed),
+            Place::Stored => self.stored.push((sealed, positions)),
             Place::Shard(shard) => self.pieces.push((Some(shard), sealed)),
             Place::HashKey(_) => self.pieces.push((None, sealed)),
         }
@@ -142,13 +144,16 @@ struct Group {
     place: Place,
     writer: AggregateWriter,
     members: Members,
+    /// Their places in the aggregate that they come from.
+    positions: Vec<u32>,
     user_bytes: usize,
     hash_key: HashKey,
 }
 
 impl Group {
     fn new(place: Place, hash_key: HashKey) -> Group {
-        Group { place, writer: AggregateWriter::new(), members: Members::default(), user_bytes: 0, hash_key }
+        let writer = AggregateWriter::new();
+        Group { place, writer, members: Members::default(), positions: Vec::new(), user_bytes: 0, hash_key }
     }
 
     fn add(&mut self, user: &UserRecordRef<'_>) {

@@ -1,7 +1,6 @@
 //! Deadlines of a stream: a few fixed ones, and one for each lane that waits for something. "Next" is a minimum.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 
 use super::lane::LaneId;
 use crate::time::Time;
@@ -18,17 +17,21 @@ pub(super) enum Timer {
 #[derive(Debug)]
 pub(super) struct Timers {
     fixed: [Time; 2],
-    /// Lanes by deadline. A lane's entry is stale if the lane has another deadline by now.
-    lanes: BinaryHeap<Reverse<(Time, LaneId)>>,
+    /// Each lane that has a deadline, once.
+    lanes: BTreeSet<(Time, LaneId)>,
 }
 
 impl Timers {
     pub(super) fn new() -> Timers {
-        Timers { fixed: [Time::NEVER; 2], lanes: BinaryHeap::new() }
+        Timers { fixed: [Time::NEVER; 2], lanes: BTreeSet::new() }
     }
 
     pub(super) fn set(&mut self, timer: Timer, when: Time) {
         self.fixed[timer as usize] = when;
+    }
+
+    pub(super) fn get(&self, timer: Timer) -> Time {
+        self.fixed[timer as usize]
     }
 
     pub(super) fn stop(&mut self, timer: Timer) {
@@ -44,21 +47,21 @@ impl Timers {
         due
     }
 
-    pub(super) fn set_lane(&mut self, lane: LaneId, when: Time) {
-        self.lanes.push(Reverse((when, lane)));
+    /// Moves a lane's deadline from `old`, which may be never.
+    pub(super) fn move_lane(&mut self, lane: LaneId, old: Time, new: Time) {
+        self.lanes.remove(&(old, lane));
+        self.lanes.insert((new, lane));
     }
 
-    /// The next lane whose deadline (maybe a stale one) is due.
-    pub(super) fn pop_lane(&mut self, now: Time) -> Option<(Time, LaneId)> {
-        let Reverse((when, _)) = self.lanes.peek()?;
-        if *when > now {
-            return None;
-        }
-        self.lanes.pop().map(|Reverse(entry)| entry)
+    /// The next lane whose deadline has come; it then has none.
+    pub(super) fn pop_lane(&mut self, now: Time) -> Option<LaneId> {
+        let first = self.lanes.first().filter(|(when, _)| *when <= now).copied()?;
+        self.lanes.remove(&first);
+        Some(first.1)
     }
 
     pub(super) fn next(&self) -> Time {
-        let lane = self.lanes.peek().map_or(Time::NEVER, |Reverse((when, _))| *when);
+        let lane = self.lanes.first().map_or(Time::NEVER, |(when, _)| *when);
         self.fixed.iter().fold(lane, |next, when| next.min(*when))
     }
 }

@@ -42,6 +42,12 @@ impl TokenBucket {
         self.level -= amount;
     }
 
+    /// What was taken beyond what there was.
+    pub(super) fn debt(&mut self, now: Time) -> f64 {
+        self.refill(now);
+        (-self.level).max(0.0)
+    }
+
     fn refill(&mut self, now: Time) {
         let passed = now.since(self.updated).as_secs_f64();
         self.level = (self.level + passed * self.rate).min(self.rate);

@@ -74,7 +74,8 @@ impl Driver {
 
     /// Forms a request now that it can be sent.
     fn transmit(&self, permit: OwnedSemaphorePermit) {
-        let Some(Some(Transmit { id, records })) = self.stream.enter(|pipeline, now| pipeline.poll_transmit(now)) else {
+        let Some(Some(Transmit { id, records })) = self.stream.enter(|pipeline, now| pipeline.poll_transmit(now))
+        else {
             return;
         };
         let answer = Answer { stream: Arc::clone(&self.stream), id: Some(id) };
@@ -99,11 +100,14 @@ impl Driver {
             }
             Job::ListShards { next_token } => {
                 let transport = Arc::clone(&self.transport);
+                let request = Request::ListShards { stream: Arc::clone(&stream.name), next_token };
+                // A task of its own: the core waits for an answer, also from a transport that panics.
+                let call = self.worker.spawn(async move { transport.call(request).await });
                 self.worker.spawn(async move {
-                    let request = Request::ListShards { stream: Arc::clone(&stream.name), next_token };
-                    let outcome: ListShardsOutcome = match transport.call(request).await {
-                        Response::ListShards(outcome) => outcome,
-                        Response::PutRecords(_) => Err(broken("a PutRecords answer came for ListShards")),
+                    let outcome: ListShardsOutcome = match call.await {
+                        Ok(Response::ListShards(outcome)) => outcome,
+                        Ok(Response::PutRecords(_)) => Err(broken("a PutRecords answer came for ListShards")),
+                        Err(_) => Err(broken("the call broke off")),
                     };
                     stream.enter(|pipeline, now| pipeline.handle_shard_list(outcome, now));
                 });
@@ -160,5 +164,10 @@ impl Drop for Answer {
 }
 
 fn broken(message: &str) -> CallFailure {
-    CallFailure { code: ErrorCode::new(code::TRANSPORT), message: message.into(), status: None, stored: Stored::Possibly }
+    CallFailure {
+        code: ErrorCode::new(code::TRANSPORT),
+        message: message.into(),
+        status: None,
+        stored: Stored::Possibly,
+    }
 }

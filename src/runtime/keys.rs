@@ -43,7 +43,8 @@ pub(crate) fn hash_missing(prepared: &mut [Prepared<'_>], missing: &[usize]) {
     if missing.is_empty() {
         return;
     }
-    let keys: Vec<&str> = missing.iter().filter_map(|at| prepared.get(*at)).map(|one| one.hashed.record.partition_key).collect();
+    let keys: Vec<&str> =
+        missing.iter().filter_map(|at| prepared.get(*at)).map(|one| one.hashed.record.partition_key).collect();
     let mut hash_keys = Vec::with_capacity(keys.len());
     md5::hash_keys(&keys, &mut hash_keys);
     for (at, hash_key) in missing.iter().zip(hash_keys) {
@@ -61,7 +62,8 @@ pub(crate) fn find(partition_key: &str, digest: u64) -> Option<HashKey> {
     CACHE.with(|cache| {
         let cache = cache.borrow();
         let set = cache.get(digest as usize % SETS)?;
-        let found = set.iter().find(|entry| entry.digest == digest && entry.key.get(..entry.len.into()) == Some(key))?;
+        let found =
+            set.iter().find(|entry| entry.digest == digest && entry.key.get(..entry.len.into()) == Some(key))?;
         Some(HashKey(found.hash_key))
     })
 }

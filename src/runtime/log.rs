@@ -43,7 +43,12 @@ impl Log {
             Event::Throttled(shard) => {
                 if let Some(left_out) = self.throttled.pass(now) {
                     let shard = shard.as_ref().map_or("unknown", |shard| shard.as_str());
-                    warn!(stream, shard, left_out, "shard is throttled: its rate is lowered; if this stays, the stream needs more shards or keys that spread better");
+                    warn!(
+                        stream,
+                        shard,
+                        left_out,
+                        "shard is throttled: its rate is lowered; if this stays, the stream needs more shards or keys that spread better"
+                    );
                 }
             }
             Event::BackedOff { code, message, pause } => {

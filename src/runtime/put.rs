@@ -11,14 +11,22 @@ use crate::error::PutError;
 impl StreamShared {
     /// Puts a prefix of `records` without waiting: gives how many were taken, and why not more.
     #[inline]
-    pub(crate) fn try_put_all(&self, records: &[Prepared<'_>], placed: impl FnMut(Placed)) -> (usize, Option<PutError>) {
+    pub(crate) fn try_put_all(
+        &self,
+        records: &[Prepared<'_>],
+        placed: impl FnMut(Placed),
+    ) -> (usize, Option<PutError>) {
         let (taken, stopped) = self.try_put_prefix(records, placed);
         (taken, stopped.map(NotTaken::into_refusal))
     }
 
     /// Puts all of `records`, waiting for room where there is none. `placed` is called for each that was taken, in order, also
     /// when the future is dropped before its end.
-    pub(crate) async fn put_all(&self, records: &[Prepared<'_>], placed: &mut impl FnMut(Placed)) -> Result<(), PutError> {
+    pub(crate) async fn put_all(
+        &self,
+        records: &[Prepared<'_>],
+        placed: &mut impl FnMut(Placed),
+    ) -> Result<(), PutError> {
         let mut rest = records;
         loop {
             let (taken, stopped) = self.try_put_prefix(rest, &mut *placed);

@@ -56,7 +56,11 @@ impl SlotBlock {
 
 impl Slots {
     fn report(&self, index: u32) -> Option<Report> {
-        let part = self.parts.partition_point(|part| part.first <= index).checked_sub(1).and_then(|place| self.parts.get(place));
+        let part = self
+            .parts
+            .partition_point(|part| part.first <= index)
+            .checked_sub(1)
+            .and_then(|place| self.parts.get(place));
         match part.filter(|part| index - part.first < part.count) {
             Some(part) => Some(part.batch.report(part.position + (index - part.first))),
             None => self.rest.as_ref().map(|batch| batch.report(0)),

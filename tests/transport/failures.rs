@@ -8,10 +8,10 @@ use aws_credential_types::Credentials as SdkCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use bytes::Bytes;
+use kinesis_producer::Stored;
 use kinesis_producer::config::WireFormat;
 use kinesis_producer::core::outcome::{CallFailure, EntryOutcome, code};
 use kinesis_producer::error::ErrorKind;
-use kinesis_producer::record::Stored;
 use kinesis_producer::runtime::aws::{AwsTransport, Credentials, TransportSettings};
 
 use super::server::{Answer, Server};

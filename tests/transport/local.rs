@@ -4,8 +4,8 @@ use bytes::Bytes;
 use kinesis_producer::config::WireFormat;
 use kinesis_producer::core::outcome::EntryOutcome;
 use kinesis_producer::local::LocalService;
-use kinesis_producer::record::{HashKey, Stored};
 use kinesis_producer::runtime::AwsTransport;
+use kinesis_producer::{HashKey, Stored};
 
 use super::{list, put, record};
 

@@ -10,8 +10,8 @@ mod wire;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use kinesis_producer::HashKey;
 use kinesis_producer::core::outcome::{ListShardsOutcome, PutRecordsOutcome};
-use kinesis_producer::record::HashKey;
 use kinesis_producer::runtime::aws::{AwsTransport, Credentials, TransportSettings};
 use kinesis_producer::runtime::transport::{Request, Response, Transport as _};
 use kinesis_producer::wire::{KinesisRecord, Payload};

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use kinesis_producer::Stored;
 use kinesis_producer::core::outcome::code;
 use kinesis_producer::error::ErrorKind;
-use kinesis_producer::record::Stored;
 use kinesis_producer::runtime::aws::{AwsTransport, Proxy, TransportSettings};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio_rustls::TlsAcceptor;

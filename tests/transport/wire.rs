@@ -8,9 +8,9 @@ use aws_sigv4::sign::v4;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use bytes::Bytes;
+use kinesis_producer::Stored;
 use kinesis_producer::config::WireFormat;
 use kinesis_producer::core::outcome::{EntryOutcome, code};
-use kinesis_producer::record::Stored;
 use kinesis_producer::runtime::aws::{AwsTransport, Credentials, Proxy, TransportSettings};
 
 use super::server::{Answer, Received, Server};

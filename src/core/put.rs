@@ -1,0 +1,168 @@
+//! The way in: which lane a user record belongs to, whether that lane has room, and whether it joins the open aggregate or travels
+//! alone. Runs under the stream's lock, for every user record: no allocation but for a new aggregate's.
+
+use std::time::Duration;
+
+use super::aggregator::Opening;
+use super::lane::{HOLDING, LaneId, UNPREDICTED};
+use super::pipeline::Pipeline;
+use super::sealed::{History, Members, Sealed, Token};
+use crate::record::{HashKey, UserRecord};
+use crate::time::Time;
+use crate::wire::{Keyed, KinesisRecord};
+
+/// Bytes that one user record adds to an aggregate beside its key and data, at most: magic, digest, tags, lengths, indices.
+const AGGREGATION_OVERHEAD: usize = 96;
+/// The default limit of a Kinesis record, data and partition key (Kinesis API reference); aggregates stay below it even where
+/// the stream allows more. One byte is the aggregate's partition key.
+const MAX_AGGREGATE_BYTES: usize = (1 << 20) - 1;
+
+/// Refused puts are looked at again on common moments.
+const ROOM_GRID: Duration = Duration::from_millis(5);
+
+/// A user record whose partition key was hashed already, outside any lock.
+#[derive(Clone, Copy, Debug)]
+pub struct Hashed<'a> {
+    /// The user record.
+    pub record: UserRecord<'a>,
+    /// A cheap hash of the partition key.
+    pub key_digest: u64,
+    /// The explicit hash key or the partition key's MD5; may be missing while [`Pipeline::needs_hash_keys`] is false.
+    pub hash_key: Option<HashKey>,
+}
+
+/// Why the core did not take a user record. Nothing was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The hash key is needed by now: hash and come again.
+    NeedsHashKey,
+    /// Too much is queued for its shard; [`Pipeline::poll_admitted`] gives this number when there is room again.
+    Backlog(u32),
+}
+
+impl Pipeline {
+    /// Takes a user record: its bytes are copied into the open aggregate of its shard.
+    ///
+    /// # Errors
+    /// [`Refusal`]: nothing was kept.
+    pub fn put(&mut self, hashed: &Hashed<'_>, now: Time) -> Result<Token, Refusal> {
+        let id = self.predict(hashed.hash_key)?;
+        self.admit(id, now)?;
+        let UserRecord { partition_key, explicit_hash_key, data, .. } = hashed.record;
+        let keyed = Keyed { partition_key, key_digest: hashed.key_digest, explicit_hash_key, data };
+        let max_bytes = self.max_aggregate_bytes();
+        self.counters.user_records_received += 1;
+        self.next_order += 1;
+        if self.travels_alone(partition_key.len() + data.len(), max_bytes) {
+            return Ok(self.put_alone(id, hashed, now));
+        }
+        if let Some(open) = self.lane_mut(id).open.as_mut()
+            && let Some(token) = open.try_append(&keyed, max_bytes, now)
+        {
+            if open.user_records() as u64 >= self.config.aggregation_max_count {
+                self.seal_open(id, now);
+            }
+            return Ok(token);
+        }
+        self.seal_open(id, now);
+        Ok(self.open_with(id, &keyed, hashed.hash_key, now))
+    }
+
+    #[inline]
+    fn predict(&self, hash_key: Option<HashKey>) -> Result<LaneId, Refusal> {
+        match (&self.map, hash_key, self.lane_of_shard.as_slice()) {
+            (None, _, _) => Ok(HOLDING),
+            (Some(_), _, [only]) => Ok(*only),
+            (Some(_), None, _) => Err(Refusal::NeedsHashKey),
+            (Some(map), Some(hash_key), lanes) => Ok(lanes.get(map.find(hash_key)).copied().unwrap_or(HOLDING)),
+        }
+    }
+
+    /// Refuses what would expire in the queue, or push other shards out of the budget.
+    fn admit(&mut self, id: LaneId, now: Time) -> Result<(), Refusal> {
+        // Without a map, what was put is sent from another lane than it is put into.
+        let id = if id == HOLDING && self.refresh.gave_up() { UNPREDICTED } else { id };
+        let third = self.config.record_ttl / 3;
+        let crowded = self.is_crowding(id, self.half_budget);
+        let answer_time = if self.ordered() && id != UNPREDICTED { self.answer_time } else { Duration::ZERO };
+        let backlog = match id {
+            // While the first map is awaited, the shards' pace is not known.
+            HOLDING => Duration::ZERO,
+            _ => self.lane_mut(id).backlog(answer_time, now),
+        };
+        if !crowded && backlog <= third {
+            return Ok(());
+        }
+        self.lane_mut(id).refused = true;
+        // Sending is what makes room; but a shard that was sent too much waits for nothing but time.
+        if backlog > third {
+            self.stirred = true;
+            self.arm_lane(id, (now + (backlog - third)).round_up(ROOM_GRID));
+        }
+        Err(Refusal::Backlog(id.0))
+    }
+
+    fn is_crowding(&self, id: LaneId, half: usize) -> bool {
+        let lane = self.lane(id);
+        lane.user_bytes() > half && self.lanes.iter().any(|other| !std::ptr::eq(other, lane) && !other.is_drained())
+    }
+
+    /// Something left a lane: puts that were refused for it may come again.
+    pub(super) fn admit_again(&mut self, id: LaneId, now: Time) {
+        if !self.lane(id).refused {
+            return;
+        }
+        if self.admit(id, now).is_ok() {
+            self.lane_mut(id).refused = false;
+            self.admitted.push_back(id.0);
+        }
+    }
+
+    fn travels_alone(&self, bytes: usize, max_bytes: usize) -> bool {
+        !self.config.aggregation_enabled
+            || self.config.aggregation_max_count == 1
+            || bytes + AGGREGATION_OVERHEAD > max_bytes
+    }
+
+    fn max_aggregate_bytes(&self) -> usize {
+        self.config.aggregation_max_size.min(MAX_AGGREGATE_BYTES)
+    }
+
+    fn put_alone(&mut self, id: LaneId, hashed: &Hashed<'_>, now: Time) -> Token {
+        // What is open came before it.
+        if self.ordered() {
+            self.seal_open(id, now);
+        }
+        let token = Token { block: self.blocks.open(), index: 0 };
+        let mut members = Members::default();
+        members.push(token, now);
+        self.blocks.seal(token.block, 1);
+        let hash_key = hashed.record.explicit_hash_key.or(hashed.hash_key);
+        let sealed = Sealed {
+            record: KinesisRecord::plain(&hashed.record, hash_key),
+            members,
+            user_bytes: hashed.record.partition_key.len() + hashed.record.data.len(),
+            order: self.next_order,
+            deadline: now + self.linger(),
+            history: History::default(),
+            possibly_stored: false,
+        };
+        self.enqueue(id, sealed, now);
+        token
+    }
+
+    fn open_with(&mut self, id: LaneId, keyed: &Keyed<'_>, hash_key: Option<HashKey>, now: Time) -> Token {
+        let opening = Opening {
+            lane: id,
+            block: self.blocks.open(),
+            order: self.next_order,
+            deadline: now + self.linger(),
+            hash_key,
+        };
+        self.stirred = true;
+        let mut open = self.aggregator.open(&opening);
+        let token = open.try_append(keyed, usize::MAX, now).expect("an aggregate without limit takes any user record");
+        self.lane_mut(id).open = Some(open);
+        token
+    }
+}

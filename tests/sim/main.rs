@@ -1,0 +1,81 @@
+//! The deterministic simulation: streams of the core against a model of the service, the network, the caller and time. A seed
+//! makes everything; nothing waits. `SIM_SEEDS=100000 cargo test --test sim` runs more seeds, `SIM_SEED=7` one with its trace.
+
+mod events;
+mod ledger;
+mod network;
+mod scenario;
+mod service;
+mod stream;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use world::World;
+
+/// Seeds in a normal run.
+const SEEDS: u64 = 1_000;
+
+/// Seeds that once failed, and what they found.
+const PINNED: &[(u64, &str)] = &[
+    (17, "a due request left lanes out after a limited one, and stayed due for ever"),
+    (106, "with order kept, an unpredicted hash key was on the wire twice when a request was full"),
+    (45, "with order kept, a job that came back early overtook an earlier one"),
+    (47, "when the first map came, queued unpredicted Kinesis records overtook retried ones"),
+    (198, "user records stored with a misplaced aggregate reported places of the part, not of the aggregate"),
+    (96, "a misplaced aggregate was reported up to the buffered time too late"),
+    (239, "halves of a refused request were sent after they had expired"),
+    (405, "a young part of an old aggregate kept older Kinesis records from expiring"),
+    (39, "an aggregate of one user record was taken for misplaced"),
+];
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable}: {text:?}: a number is expected")))
+}
+
+/// Whether everything held.
+fn holds(seed: u64) -> bool {
+    let run = || {
+        let twice = seed.is_multiple_of(16);
+        let first = World::new(seed, false, twice).run();
+        if twice {
+            assert_eq!(first, World::new(seed, false, true).run(), "the same seed gave another trace");
+        }
+    };
+    catch_unwind(AssertUnwindSafe(run)).is_ok()
+}
+
+#[test]
+fn whatever_happens_every_user_record_gets_one_true_report() {
+    if let Some(seed) = number("SIM_SEED") {
+        World::new(seed, true, false).run();
+        return;
+    }
+    let seeds = number("SIM_SEEDS").unwrap_or(SEEDS);
+    let pinned = PINNED.len() as u64;
+    let next = AtomicU64::new(0);
+    let failed = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, |threads| threads.get()) {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    if at >= seeds + pinned {
+                        return;
+                    }
+                    let seed = PINNED.get(at as usize).map_or_else(|| at - pinned, |(seed, _)| *seed);
+                    if !holds(seed) {
+                        eprintln!("seed {seed} failed; again: SIM_SEED={seed} cargo test --test sim -- --nocapture");
+                        failed.lock().expect("nobody panics with it").push(seed);
+                    }
+                }
+            });
+        }
+    });
+    let mut failed = failed.into_inner().expect("nobody panics with it");
+    failed.sort_unstable();
+    assert!(failed.is_empty(), "{} seeds failed: {failed:?}", failed.len());
+}

@@ -1,0 +1,229 @@
+//! One stream of the simulated process: its pipeline, its service, its ledger, and what the caller still wants to put.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+
+use fastrand::Rng;
+use kinesis_producer::core::outcome::{EntryOutcome, PutRecordsOutcome};
+use kinesis_producer::core::{Hashed, Pipeline, Refusal, RequestId, key_digest};
+use kinesis_producer::time::Time;
+use kinesis_producer::{HashKey, UserRecord};
+
+use super::ledger::{Id, Ledger, Limits, Wanted};
+use super::scenario::{MS, SECOND, Scenario, Sizes, StreamPlan};
+use super::service::{Service, WireEntry};
+
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) number: usize,
+    pub(crate) plan: StreamPlan,
+    pub(crate) pipeline: Pipeline,
+    pub(crate) service: Service,
+    pub(crate) ledger: Ledger,
+    /// Puts that wait for the budget.
+    pub(crate) pending: VecDeque<Wanted>,
+    /// Puts that wait for room in a lane.
+    pub(crate) backlogged: BTreeMap<u32, Vec<Wanted>>,
+    pub(crate) made: usize,
+    pub(crate) in_flight: BTreeMap<RequestId, Vec<WireEntry>>,
+    /// The moment that it is to be woken for.
+    pub(crate) wake_for: u64,
+    /// The number of the alarm that counts; earlier ones are stale.
+    pub(crate) alarm: u64,
+    pub(crate) timeouts: u64,
+    /// Wake-ups in the present second.
+    pub(crate) wakes: (u64, usize),
+    pub(crate) lists: u64,
+    /// A call of ListShards was swallowed.
+    pub(crate) list_dead: bool,
+    pub(crate) pace: Pace,
+    /// A call failed as a whole, and none has succeeded since.
+    pub(crate) backed_off: bool,
+    pub(crate) puts_huge: bool,
+}
+
+/// Token buckets at the ceiling that `rate_limit` sets, by shard of the service: more must never be sent.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    rate: f64,
+    levels: Vec<(f64, f64, u64)>,
+    pub(crate) started: Option<u64>,
+    pub(crate) possible: bool,
+}
+
+impl Pace {
+    pub(crate) fn sent(&mut self, shard: usize, bytes: usize, now: u64) {
+        let Some(started) = self.started.filter(|_| self.possible) else {
+            self.possible = false;
+            return;
+        };
+        let (bytes_rate, records_rate) = (self.rate * 1_048_576.0, self.rate * 1000.0);
+        if self.levels.len() <= shard {
+            self.levels.resize(shard + 1, (bytes_rate, records_rate, started));
+        }
+        let (level, records, updated) = &mut self.levels[shard];
+        let passed = (now - *updated) as f64 / SECOND as f64;
+        *updated = now;
+        *level = (*level + passed * bytes_rate).min(bytes_rate);
+        *records = (*records + passed * records_rate).min(records_rate);
+        let bytes = bytes as f64;
+        assert!(
+            *level >= bytes.min(bytes_rate) - bytes_rate * 1e-6,
+            "{bytes} bytes sent over the ceiling: {level} left"
+        );
+        assert!(*records >= 1_f64.min(records_rate) - 1e-6, "a Kinesis record sent over the ceiling");
+        *level -= bytes;
+        *records -= 1.0;
+    }
+}
+
+impl Stream {
+    pub(crate) fn new(number: usize, scenario: &Scenario, rng: &mut Rng) -> Stream {
+        let plan = scenario.streams[number].clone();
+        let limits = Limits {
+            config: plan.config.clone(),
+            request_timeout: scenario.request_timeout,
+            slack: 10 * MS + 2 * scenario.wake_jitter + 4 * scenario.job_delay,
+        };
+        let pace = Pace {
+            rate: plan.config.rate_limit as f64 / 100.0,
+            levels: Vec::new(),
+            started: None,
+            possible: plan.reshards.is_empty() && plan.work.poisonous == 0.0,
+        };
+        Stream {
+            number,
+            pipeline: Pipeline::new(plan.config.clone(), scenario.budget_bytes, rng.u64(..), Time::ZERO),
+            service: Service::new(plan.shards, plan.shard_rate),
+            ledger: Ledger::new(limits),
+            plan,
+            pending: VecDeque::new(),
+            backlogged: BTreeMap::new(),
+            made: 0,
+            in_flight: BTreeMap::new(),
+            wake_for: u64::MAX,
+            alarm: 0,
+            timeouts: 0,
+            wakes: (0, 0),
+            lists: 0,
+            list_dead: false,
+            pace,
+            backed_off: false,
+            puts_huge: true,
+        }
+    }
+
+    /// The caller thinks of another burst.
+    pub(crate) fn want_burst(&mut self, rng: &mut Rng) {
+        let burst = rng.usize(1..=self.plan.work.burst * 2).min(self.plan.work.records.saturating_sub(self.made));
+        for _ in 0..burst {
+            let wanted = self.want(rng);
+            self.pending.push_back(wanted);
+        }
+    }
+
+    pub(crate) fn want(&mut self, rng: &mut Rng) -> Wanted {
+        let work = &self.plan.work;
+        let number = self.made;
+        self.made += 1;
+        let key = if work.keys == usize::MAX { number } else { rng.usize(0..work.keys) };
+        let key = if key % 7 == 3 { format!("{key:0256}") } else { format!("key-{key}") };
+        let poisonous = rng.f64() < work.poisonous;
+        let most = self.plan.config.aggregation_max_size.min(1 << 20);
+        let mut len = match work.sizes {
+            Sizes::Tiny => rng.usize(0..8),
+            Sizes::Small => 100,
+            Sizes::NearAggregate => (most + 40).saturating_sub(rng.usize(0..200)).min(20_000),
+            Sizes::Mixed => [rng.usize(0..3), rng.usize(0..100), rng.usize(0..3_000)][rng.usize(0..3)],
+        };
+        if work.huge > 0 && self.puts_huge && rng.usize(0..work.records) < work.huge {
+            len = rng.usize(1 << 20..=(10 << 20) - 256);
+        }
+        let explicit = (rng.f64() < work.explicit).then(|| match rng.u8(0..4) {
+            0 => HashKey(0),
+            1 => HashKey(u128::MAX),
+            2 => HashKey(rng.u128(..)),
+            _ => HashKey(u128::MAX / 3),
+        });
+        Wanted::new(self.number, number, key, explicit, (len, poisonous && len >= 6))
+    }
+
+    /// Puts `wanted`, if the pipeline takes it.
+    pub(crate) fn put(&mut self, wanted: Wanted, rng: &mut Rng, now: u64, frozen: u64) -> bool {
+        let data = wanted.data();
+        let mut record = UserRecord::new(&wanted.partition_key, &data);
+        record.explicit_hash_key = wanted.explicit_hash_key;
+        let hash = self.pipeline.needs_hash_keys() && rng.f64() >= self.plan.work.forgets_hash_key || rng.u8(0..8) == 0;
+        let hash_key = hash.then_some(wanted.hash_key);
+        let mut hashed = Hashed { record, key_digest: key_digest(&wanted.partition_key), hash_key };
+        let time = Time::from_nanos(now);
+        let mut result = self.pipeline.put(&hashed, time);
+        if result == Err(Refusal::NeedsHashKey) {
+            assert!(self.pipeline.needs_hash_keys() && hashed.hash_key.is_none());
+            hashed.hash_key = Some(wanted.hash_key);
+            result = self.pipeline.put(&hashed, time);
+        }
+        match result {
+            Ok(token) => self.ledger.accept(wanted, token, now, frozen),
+            Err(Refusal::Backlog(lane)) => self.backlogged.entry(lane).or_default().push(wanted),
+            Err(Refusal::NeedsHashKey) => panic!("it was there"),
+        }
+        let received = self.pipeline.counters().user_records_received;
+        assert_eq!(received, self.ledger.accepted() as u64, "what was refused left a trace");
+        result.is_ok()
+    }
+
+    /// An outcome arrives.
+    pub(crate) fn answered(&mut self, entries: &[WireEntry], outcome: &PutRecordsOutcome, now: u64, frozen: u64) {
+        self.ledger.answered(entries, outcome, now, frozen);
+        match outcome {
+            Ok(_) => self.backed_off = false,
+            Err(failure) if is_permanent(failure.code.as_str()) || failure.code.as_str() == "ValidationException" => {}
+            Err(_) => self.backed_off = true,
+        }
+    }
+
+    /// The user records that `outcome` decides, whatever else happened to them.
+    pub(crate) fn decided_by(&self, entries: &[WireEntry], outcome: &PutRecordsOutcome) -> Vec<Id> {
+        let mut decided: Vec<&WireEntry> = Vec::new();
+        match outcome {
+            Err(failure) if is_permanent(failure.code.as_str()) => {
+                let on_wire: HashSet<Id> = self.in_flight.values().flatten().flat_map(|e| e.ids.clone()).collect();
+                return self.ledger.undecided_ids().filter(|id| !on_wire.contains(id)).collect();
+            }
+            Err(_) => {}
+            Ok(outcomes) if outcomes.len() != entries.len() => decided.extend(entries),
+            Ok(outcomes) => {
+                for (entry, outcome) in entries.iter().zip(outcomes) {
+                    let plain = entry.ids.len() == 1;
+                    match outcome {
+                        EntryOutcome::Stored { .. } if plain => decided.push(entry),
+                        EntryOutcome::Failed { code, .. }
+                            if code.as_str().starts_with("Provisioned") && self.plan.config.fail_if_throttled =>
+                        {
+                            decided.push(entry);
+                        }
+                        EntryOutcome::Stored { .. } | EntryOutcome::Failed { .. } => {}
+                    }
+                }
+            }
+        }
+        decided.into_iter().flat_map(|entry| entry.ids.iter().copied()).collect()
+    }
+
+    /// 10 MiB leave a slow shard in debt for many minutes.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.plan.work.huge > 0 && (self.plan.config.rate_limit < 100 || self.plan.shard_rate < 1.0)
+    }
+
+    /// What must hold whenever all outputs are drained.
+    pub(crate) fn check(&self) {
+        for (flush, before) in &self.ledger.flushes {
+            let (is, should) = (self.pipeline.is_flushed(*flush), self.ledger.is_flushed(*before));
+            assert_eq!(is, should, "flush {flush} of stream {}", self.number);
+        }
+    }
+}
+
+fn is_permanent(code: &str) -> bool {
+    matches!(code, "ResourceNotFoundException" | "AccessDeniedException" | "KMSDisabledException")
+}
