@@ -78,7 +78,8 @@ fn keys(count: usize) -> Vec<String> {
 
 /// CPU of the calling thread, in nanoseconds, as the kernel counts it.
 fn thread_cpu() -> u64 {
-    let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID).expect("every thread has this clock");
+    let time =
+        nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID).expect("every thread has this clock");
     time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64
 }
 

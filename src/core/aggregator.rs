@@ -2,6 +2,7 @@
 //! stream, so the deadlines are a FIFO queue.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::lane::LaneId;
 use super::sealed::{History, Members, Sealed, Token};
@@ -53,6 +54,11 @@ impl OpenAggregate {
     /// When its first user record arrived.
     pub(super) fn arrived(&self) -> Time {
         self.members.base()
+    }
+
+    /// When its first user record expires.
+    pub(super) fn expires(&self, ttl: Duration) -> Time {
+        self.members.expires(ttl)
     }
 
     pub(super) fn block(&self) -> u32 {

@@ -194,6 +194,9 @@ impl Pipeline {
         let mut share = SHARD_FULL_BYTES;
         let mut index = 0;
         loop {
+            if self.seal_overdue(id, now) {
+                continue;
+            }
             let lane = self.lane_mut(id);
             let Some(sealed) = lane.queue().get(index) else { return More::No };
             let bytes = sealed.wire_bytes();

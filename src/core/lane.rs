@@ -28,6 +28,8 @@ pub(super) struct Lane {
     /// `None` for the two lanes that belong to no shard.
     pub(super) range: Option<ShardRange>,
     pub(super) open: Option<Box<OpenAggregate>>,
+    /// The open aggregate's deadline has passed, but others are queued before it.
+    pub(super) overdue: bool,
     /// By age.
     queue: VecDeque<Sealed>,
     queued_bytes: usize,
@@ -55,6 +57,7 @@ impl Lane {
         Lane {
             range,
             open: None,
+            overdue: false,
             queue: VecDeque::new(),
             queued_bytes: 0,
             user_bytes: 0,

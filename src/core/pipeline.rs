@@ -134,7 +134,7 @@ impl Pipeline {
     /// Ends the linger of everything accepted so far. [`is_flushed`](Pipeline::is_flushed) with the number it gives tells when
     /// all of that is decided.
     pub fn flush(&mut self, now: Time) -> u64 {
-        self.seal_due(Time::NEVER, now);
+        self.seal_all(now);
         self.flushed_order = self.next_order + 1;
         self.collector.hurry();
         self.release_held(now);
@@ -143,7 +143,7 @@ impl Pipeline {
 
     /// Reports everything undecided as `failure` (`Aborted`). What is on the wire may be stored all the same.
     pub fn abort(&mut self, now: Time) {
-        self.seal_due(Time::NEVER, now);
+        self.seal_all(now);
         let on_wire: Vec<OnWire> = std::mem::take(&mut self.on_wire).into_values().collect();
         for (id, mut sealed) in on_wire.into_iter().flat_map(|request| request.entries) {
             sealed.possibly_stored = true;
@@ -257,20 +257,49 @@ impl Pipeline {
 
     // The way to the ring.
 
-    /// Seals every open aggregate whose deadline is at or before `until`.
+    /// Seals the open aggregates whose deadline is at or before `until`. One that has others queued before it could not leave
+    /// yet: it grows on, and is sealed when the last of them has left.
     pub(super) fn seal_due(&mut self, until: Time, now: Time) {
-        loop {
-            let lanes = &self.lanes;
-            let is_open = |id: LaneId, serial| {
-                lanes.get(id.0 as usize).is_some_and(|lane| is_serial(lane.open.as_deref(), serial))
-            };
-            let Some(id) = self.aggregator.pop_due(until, is_open) else { return };
-            self.seal_open(id, now);
+        while let Some(id) = self.pop_due(until) {
+            let lane = self.lane_mut(id);
+            lane.overdue = !lane.queue().is_empty() && id != HOLDING;
+            if lane.overdue {
+                self.arm_lane(id, self.next_expiry(id));
+            } else {
+                self.seal_open(id, now);
+            }
         }
     }
 
+    /// Seals every open aggregate.
+    pub(super) fn seal_all(&mut self, now: Time) {
+        for index in 0..self.lanes.len() {
+            self.seal_open(LaneId(index as u32), now);
+        }
+    }
+
+    /// Seals the lane's open aggregate if it is past its deadline. Returns whether it was.
+    pub(super) fn seal_overdue(&mut self, id: LaneId, now: Time) -> bool {
+        let lane = self.lane(id);
+        let expired = || lane.open.as_ref().is_some_and(|open| open.expires(self.config.record_ttl) <= now);
+        let due = lane.overdue && (lane.queue().is_empty() || expired());
+        if due {
+            self.seal_open(id, now);
+        }
+        due
+    }
+
+    fn pop_due(&mut self, until: Time) -> Option<LaneId> {
+        let lanes = &self.lanes;
+        let is_open =
+            |id: LaneId, serial| lanes.get(id.0 as usize).is_some_and(|lane| is_serial(lane.open.as_deref(), serial));
+        self.aggregator.pop_due(until, is_open)
+    }
+
     pub(super) fn seal_open(&mut self, id: LaneId, now: Time) {
-        let Some(open) = self.lane_mut(id).open.take() else { return };
+        let lane = self.lane_mut(id);
+        lane.overdue = false;
+        let Some(open) = lane.open.take() else { return };
         self.blocks.seal(open.block(), open.user_records());
         let sealed = open.seal();
         self.enqueue(id, sealed, now);
@@ -282,7 +311,6 @@ impl Pipeline {
             self.stirred = true;
             return self.take_apart(id, vec![sealed]);
         }
-        let expires = sealed.expires(self.config.record_ttl).round_up(EXPIRY_GRID);
         let bytes = sealed.wire_bytes();
         self.stirred = true;
         let lane = self.lane_mut(id);
@@ -292,21 +320,30 @@ impl Pipeline {
         } else if id != HOLDING {
             self.make_ready(id, now);
         }
-        self.arm_lane(id, expires);
+        self.arm_lane(id, self.next_expiry(id));
     }
 
     /// Whatever may have changed for a lane: expires its head, and lets it send if it may.
     pub(super) fn service(&mut self, id: LaneId, now: Time) {
+        self.seal_overdue(id, now);
         self.expire(id, now);
+        self.seal_overdue(id, now);
         self.admit_again(id, now);
         if id != HOLDING {
             self.make_ready(id, now);
         }
         let lane = self.lane(id);
-        let expiry = lane.head().map_or(Time::NEVER, |head| head.expires(self.config.record_ttl).round_up(EXPIRY_GRID));
         let pace = if lane.queue().is_empty() || lane.paced_until <= now { Time::NEVER } else { lane.paced_until };
         // An expiry that is due was dealt with above.
-        self.arm_lane(id, expiry.min(pace).max(now + Duration::from_nanos(1)));
+        self.arm_lane(id, self.next_expiry(id).min(pace).max(now + Duration::from_nanos(1)));
+    }
+
+    /// When something of the lane expires next. What lingers in an open aggregate is younger than that.
+    fn next_expiry(&self, id: LaneId) -> Time {
+        let (lane, ttl) = (self.lane(id), self.config.record_ttl);
+        let open = lane.open.as_ref().filter(|_| lane.overdue).map(|open| open.expires(ttl));
+        let first = lane.head().map(|head| head.expires(ttl)).into_iter().chain(open).min();
+        first.unwrap_or(Time::NEVER).round_up(EXPIRY_GRID)
     }
 
     fn expire(&mut self, id: LaneId, now: Time) {

@@ -121,7 +121,7 @@ impl Pipeline {
 
     /// Puts `map` into use.
     pub(super) fn install_map(&mut self, map: ShardMap, now: Time) {
-        self.seal_due(Time::NEVER, now);
+        self.seal_all(now);
         self.map_version += 1;
         let old = std::mem::take(&mut self.lane_of_shard);
         for range in map.ranges() {

@@ -215,7 +215,7 @@ impl Pipeline {
 
     /// Fails everything that is not on the wire; `error` stands as the last attempt. Returns how many user records.
     pub(super) fn fail_waiting(&mut self, reason: &Failure, error: Option<(ErrorCode, Arc<str>)>, now: Time) -> usize {
-        self.seal_due(Time::NEVER, now);
+        self.seal_all(now);
         self.jobs.retain(|job| matches!(job, super::take_apart::Job::ListShards { .. }));
         let mut waiting: Vec<Sealed> = Vec::new();
         for (id, sealed) in std::mem::take(&mut self.resend).into_iter().flatten() {

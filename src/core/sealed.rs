@@ -63,6 +63,12 @@ impl Members {
         self.base
     }
 
+    /// When the first one expires.
+    pub(super) fn expires(&self, ttl: Duration) -> Time {
+        // A microsecond more than the arrival's resolution: never early.
+        self.base + ttl + Duration::from_micros(1)
+    }
+
     /// The token of the user record at `position`.
     #[must_use]
     pub fn token(&self, position: usize) -> Option<Token> {
@@ -176,8 +182,7 @@ impl Sealed {
 
     /// When the first user record expires.
     pub(super) fn expires(&self, ttl: Duration) -> Time {
-        // A microsecond more than the arrival's resolution: never early.
-        self.members.base() + ttl + Duration::from_micros(1)
+        self.members.expires(ttl)
     }
 
     /// Splits off the first `count` user records, fewer than all: the bytes of the rest are sent without them. The part split
