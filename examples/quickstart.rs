@@ -61,7 +61,7 @@ const LOCAL_SHARDS: u32 = 4;
 /// Puts every line of a text file into a Kinesis stream, reads the stream back and compares.
 #[derive(Parser)]
 struct Options {
-    /// The text file [default: this repository's LICENSE-APACHE].
+    /// The text file [default: this repository's README.md].
     file: Option<PathBuf>,
     /// A stream that exists, in AWS or behind --endpoint-url, instead of a local service.
     #[arg(long)]
@@ -88,7 +88,7 @@ async fn main() -> ExitCode {
 
 /// Whether every line was stored and, if it was read back, is there unchanged.
 async fn run(options: &Options) -> Result<bool, BoxError> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("LICENSE-APACHE");
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let path = options.file.as_ref().unwrap_or(&default);
     let text = std::fs::read(path).map_err(|error| format!("{}: cannot be read: {error}", path.display()))?;
     let mut lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();

@@ -165,10 +165,9 @@ impl<'a> Putter<'a> {
 
     /// Counts this thread as done; the last one sends what lies in open aggregates.
     fn done(&self, putting: &AtomicUsize) {
-        if putting.load(SeqCst) == 1 {
+        if putting.fetch_sub(1, SeqCst) == 1 {
             wait_for(&self.waker, self.producer.flush(FLUSH_TIMEOUT), || {});
         }
-        putting.fetch_sub(1, SeqCst);
     }
 }
 
