@@ -124,7 +124,7 @@ impl Pipeline {
             || bytes + AGGREGATION_OVERHEAD > max_bytes
     }
 
-    fn max_aggregate_bytes(&self) -> usize {
+    pub(super) fn max_aggregate_bytes(&self) -> usize {
         self.config.aggregation_max_size.min(MAX_AGGREGATE_BYTES)
     }
 

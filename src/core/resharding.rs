@@ -104,6 +104,8 @@ impl Pipeline {
             map: self.map.clone(),
             map_version: self.map_version,
             originals: work.originals.clone(),
+            max_bytes: self.max_aggregate_bytes(),
+            max_count: self.config.aggregation_max_count,
             stored_in,
         };
         self.at_work.insert(id, work);

@@ -90,10 +90,9 @@ impl Members {
     /// If they are consecutive slots of one block: the block and its first slot.
     #[must_use]
     pub fn as_run(&self) -> Option<Token> {
-        let (first, last) = (self.list.first()?.token, self.list.last()?.token);
-        // Slots of one block are never out of order, so the ends tell.
-        let run = first.block == last.block && (last.index - first.index) as usize == self.list.len() - 1;
-        (run && self.list.iter().all(|member| member.token.block == first.block)).then_some(first)
+        let first = self.list.first()?.token;
+        let consecutive = |(index, member): (u32, &Member)| member.token == Token { index, ..first };
+        (first.index..).zip(&self.list).all(consecutive).then_some(first)
     }
 
     /// How many of the first ones arrived at or before `moment`.

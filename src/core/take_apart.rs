@@ -8,9 +8,10 @@ use std::sync::Arc;
 use super::digest::key_digest;
 use super::lane::LaneId;
 use super::resharding::Landing;
-use super::sealed::{Members, Sealed};
+use super::sealed::{History, Members, Sealed};
 use super::shard_map::{ShardMap, ShardRange};
 use crate::record::HashKey;
+use crate::time::Time;
 use crate::wire::{AggregateWriter, Keyed, KinesisRecord, Payload, SealedAggregate, UserRecordRef, md5};
 
 /// Work that needs no connection from the pool.
@@ -46,6 +47,8 @@ pub struct TakeApart {
     pub(super) map: Option<Arc<ShardMap>>,
     pub(super) map_version: u64,
     pub(super) originals: Vec<Sealed>,
+    pub(super) max_bytes: usize,
+    pub(super) max_count: u64,
     /// User records in this range are stored already.
     pub(super) stored_in: Option<ShardRange>,
 }
@@ -67,48 +70,33 @@ impl TakeApart {
     pub fn run(self) -> TakenApart {
         let mut result =
             TakenApart { id: self.id, map_version: self.map_version, pieces: Vec::new(), stored: Vec::new() };
+        // What was never sent has no history that would have to stay apart: neighbours fill one another up.
+        let fresh = self.originals.iter().all(|original| original.history.total == 0);
+        let mut groups = Groups::new(if fresh { self.max_bytes } else { usize::MAX }, self.max_count);
         for original in &self.originals {
             match &original.record.payload {
-                Payload::Aggregate(aggregate) => self.split(original, aggregate, &mut result),
+                Payload::Aggregate(aggregate) => self.split(original, aggregate, &mut groups),
                 Payload::Plain(_) => {
+                    // What came before it must not be put together with what comes after it.
+                    groups.finish(&mut result);
                     let mut whole = original.clone();
                     let hash_key =
                         *whole.record.hash_key.get_or_insert_with(|| md5::hash_key(original.partition_key()));
                     result.put(self.place(hash_key), whole, vec![0]);
                 }
             }
+            if !fresh {
+                groups.finish(&mut result);
+            }
         }
+        groups.finish(&mut result);
         result
     }
 
-    fn split(&self, original: &Sealed, aggregate: &SealedAggregate, result: &mut TakenApart) {
-        let mut index = HashMap::with_hasher(foldhash::fast::FixedState::default());
-        let mut groups: Vec<Group> = Vec::new();
+    fn split(&self, original: &Sealed, aggregate: &SealedAggregate, groups: &mut Groups) {
         for (position, user) in aggregate.iter().enumerate() {
             let hash_key = user.explicit_hash_key.unwrap_or_else(|| md5::hash_key(user.partition_key));
-            let place = self.place(hash_key);
-            let number = *index.entry(place).or_insert(groups.len());
-            if number == groups.len() {
-                groups.push(Group::new(place, hash_key));
-            }
-            if let Some(group) = groups.get_mut(number) {
-                group.add(&user);
-                group.positions.push(position as u32);
-                group.members.push_from(&original.members, position);
-            }
-        }
-        match groups.as_mut_slice() {
-            // Nothing to split: the bytes stay as they are.
-            [only] => {
-                let record = original.record.with_hash_key(only.hash_key);
-                result.put(only.place, Sealed { record, ..original.clone() }, std::mem::take(&mut only.positions));
-            }
-            _ => {
-                for mut group in groups {
-                    let positions = std::mem::take(&mut group.positions);
-                    result.put(group.place, group.seal(original), positions);
-                }
-            }
+            groups.add(self.place(hash_key), original, position, &user, hash_key);
         }
     }
 
@@ -139,7 +127,49 @@ enum Place {
     HashKey(HashKey),
 }
 
-/// The user records of one aggregate that belong to one place. It cannot outgrow the aggregate that it comes from.
+/// The user records taken apart so far, by place, in the order in which the places came up.
+struct Groups {
+    max_bytes: usize,
+    max_count: u64,
+    index: HashMap<Place, usize, foldhash::fast::FixedState>,
+    open: Vec<Group>,
+    /// Those that are full.
+    sealed: Vec<(Place, Sealed, Vec<u32>)>,
+}
+
+impl Groups {
+    fn new(max_bytes: usize, max_count: u64) -> Groups {
+        Groups { max_bytes, max_count, index: HashMap::default(), open: Vec::new(), sealed: Vec::new() }
+    }
+
+    fn add(&mut self, place: Place, original: &Sealed, position: usize, user: &UserRecordRef<'_>, hash_key: HashKey) {
+        let number = *self.index.entry(place).or_insert(self.open.len());
+        if number == self.open.len() {
+            self.open.push(Group::new(place, original, hash_key));
+        }
+        let Some(group) = self.open.get_mut(number) else { return };
+        if group.members.len() as u64 >= self.max_count || !group.try_add(user, self.max_bytes) {
+            let full = std::mem::replace(group, Group::new(place, original, hash_key));
+            // Alone it fits, for it came out of an aggregate.
+            group.try_add(user, usize::MAX);
+            self.sealed.push(full.seal());
+        }
+        if let Some(group) = self.open.get_mut(number) {
+            group.positions.push(position as u32);
+            group.members.push_from(&original.members, position);
+        }
+    }
+
+    fn finish(&mut self, result: &mut TakenApart) {
+        self.index.clear();
+        let open = self.open.drain(..).map(Group::seal);
+        for (place, sealed, positions) in self.sealed.drain(..).chain(open) {
+            result.put(place, sealed, positions);
+        }
+    }
+}
+
+/// The user records that belong to one place.
 struct Group {
     place: Place,
     writer: AggregateWriter,
@@ -148,35 +178,52 @@ struct Group {
     positions: Vec<u32>,
     user_bytes: usize,
     hash_key: HashKey,
+    order: u64,
+    deadline: Time,
+    history: History,
+    possibly_stored: bool,
 }
 
 impl Group {
-    fn new(place: Place, hash_key: HashKey) -> Group {
-        let writer = AggregateWriter::new();
-        Group { place, writer, members: Members::default(), positions: Vec::new(), user_bytes: 0, hash_key }
+    fn new(place: Place, original: &Sealed, hash_key: HashKey) -> Group {
+        Group {
+            place,
+            writer: AggregateWriter::new(),
+            members: Members::default(),
+            positions: Vec::new(),
+            user_bytes: 0,
+            hash_key,
+            order: original.order,
+            deadline: original.deadline,
+            history: original.history.clone(),
+            possibly_stored: original.possibly_stored,
+        }
     }
 
-    fn add(&mut self, user: &UserRecordRef<'_>) {
+    fn try_add(&mut self, user: &UserRecordRef<'_>, max_bytes: usize) -> bool {
         let keyed = Keyed {
             partition_key: user.partition_key,
             key_digest: key_digest(user.partition_key),
             explicit_hash_key: user.explicit_hash_key,
             data: user.data,
         };
-        let fits = self.writer.try_append(&keyed, usize::MAX);
-        debug_assert!(fits, "an aggregate without limit takes any user record");
-        self.user_bytes += user.partition_key.len() + user.data.len();
+        let fits = self.writer.try_append(&keyed, max_bytes);
+        if fits {
+            self.user_bytes += user.partition_key.len() + user.data.len();
+        }
+        fits
     }
 
-    fn seal(self, original: &Sealed) -> Sealed {
-        Sealed {
+    fn seal(self) -> (Place, Sealed, Vec<u32>) {
+        let sealed = Sealed {
             record: KinesisRecord::from_aggregate(self.writer.seal(), Some(self.hash_key)),
             members: self.members,
             user_bytes: self.user_bytes,
-            order: original.order,
-            deadline: original.deadline,
-            history: original.history.clone(),
-            possibly_stored: original.possibly_stored,
-        }
+            order: self.order,
+            deadline: self.deadline,
+            history: self.history,
+            possibly_stored: self.possibly_stored,
+        };
+        (self.place, sealed, self.positions)
     }
 }

@@ -138,7 +138,7 @@ pub(crate) struct SizeCounts {
 
 impl Default for SizeCounts {
     fn default() -> Self {
-        let histogram = Histogram::new(3).expect("three significant digits are in the histogram's range");
+        let histogram = Histogram::new_with_max(16 << 20, 3).expect("the bounds are in the histogram's range");
         Self { histogram, sum: 0, max: 0 }
     }
 }
