@@ -11,7 +11,8 @@ mod support;
 
 use std::collections::VecDeque;
 use std::error::Error;
-use std::io::{BufRead, stdin};
+use std::fs::File;
+use std::io::{BufRead, BufReader, stdin};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -27,21 +28,14 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_OUTSTANDING_RECORDS: usize = 10_000;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(0) => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let failed = run().inspect_err(|error| eprintln!("error: {error}"));
+    if failed.is_ok_and(|failed| failed == 0) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Puts all lines; gives how many were not stored.
 fn run() -> Result<u64, Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    // Kept until the end: dropping it stops the service.
-    let service;
+    let service; // Kept until the end: dropping it stops it.
     let (config, name) = match arguments.as_slice() {
         [_, endpoint_url, name] => (support::service_config(Some(endpoint_url), None), name.as_str()),
         [] | [_] => {
@@ -92,16 +86,15 @@ fn put_patiently(stream: &Stream, number: u64, line: &[u8]) -> Result<Ticket, St
 
 /// 1 if the line was not stored, and says why.
 fn count_failure(report: &Report) -> u64 {
-    if let Some(failure) = report.failure() {
-        eprintln!("not stored: {failure}: {}", report.error_message().unwrap_or_default());
-    }
-    u64::from(!report.is_stored())
+    let Some(failure) = report.failure() else { return 0 };
+    eprintln!("not stored: {failure}: {}", report.error_message().unwrap_or_default());
+    1
 }
 
 fn open(file: &str) -> Result<Box<dyn BufRead>, String> {
-    if file == "-" {
-        return Ok(Box::new(stdin().lock()));
+    match File::open(file) {
+        _ if file == "-" => Ok(Box::new(stdin().lock())),
+        Ok(opened) => Ok(Box::new(BufReader::new(opened))),
+        Err(error) => Err(format!("{file}: cannot be read: {error}")),
     }
-    let opened = std::fs::File::open(file).map_err(|error| format!("{file}: cannot be read: {error}"))?;
-    Ok(Box::new(std::io::BufReader::new(opened)))
 }

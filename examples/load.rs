@@ -71,6 +71,7 @@ fn run(options: &Options) -> Result<Tally, BoxError> {
     if let Some(refused) = refused {
         eprintln!("error: {refused}");
     }
+    println!("{}", on_the_wire(&counters));
     let spent = Spent { wall, cpu: cpu_after.saturating_sub(cpu_before), rss_mib };
     println!("{}", tally.to_json(tally.reported(), &spent, &counters));
     Ok(tally)
@@ -90,6 +91,16 @@ fn how(options: &Options) -> String {
     };
     let Options { records, size, threads, .. } = options;
     format!("{records} user records of {size} bytes, {threads} thread(s); {put}; {report}")
+}
+
+/// What the JSON object does not say of the Kinesis records, for people.
+fn on_the_wire(counters: &Counters) -> String {
+    let Counters { kinesis_records_stored, kinesis_bytes_stored, bytes_sent, throttled, wrong_shard, .. } = counters;
+    let mean = kinesis_bytes_stored / (*kinesis_records_stored).max(1);
+    format!(
+        "{kinesis_records_stored} Kinesis records stored, {mean} bytes on average; {bytes_sent} bytes sent; \
+         {throttled} throttled; {wrong_shard} in another shard than predicted"
+    )
 }
 
 /// Puts everything and waits for the last report. Also says why a put was refused, if one was.
