@@ -65,17 +65,19 @@ impl OpenAggregate {
         self.block
     }
 
-    /// Fixes the bytes.
-    pub(super) fn seal(self) -> Sealed {
-        Sealed {
-            record: KinesisRecord::from_aggregate(self.writer.seal(), self.first_hash_key),
+    /// Fixes the bytes; gives the buffers back where that costs less than keeping them.
+    pub(super) fn seal(self) -> (Sealed, Option<AggregateWriter>) {
+        let (aggregate, buffers) = self.writer.seal_compact();
+        let sealed = Sealed {
+            record: KinesisRecord::from_aggregate(aggregate, self.first_hash_key),
             members: self.members,
             user_bytes: self.user_bytes,
             order: self.order,
             deadline: self.deadline,
             history: History::default(),
             possibly_stored: false,
-        }
+        };
+        (sealed, buffers)
     }
 }
 
@@ -135,10 +137,15 @@ impl Aggregator {
 
     /// Takes back the buffers of what was decided.
     pub(super) fn recycle(&mut self, payload: Payload) {
-        if self.spare.len() < SPARE
-            && let Payload::Aggregate(aggregate) = payload
-        {
-            self.spare.extend(aggregate.into_writer());
+        if let Payload::Aggregate(aggregate) = payload {
+            self.keep(aggregate.into_writer());
+        }
+    }
+
+    /// Keeps buffers for the next aggregates.
+    pub(super) fn keep(&mut self, buffers: Option<AggregateWriter>) {
+        if self.spare.len() < SPARE {
+            self.spare.extend(buffers);
         }
     }
 }

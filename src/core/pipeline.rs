@@ -301,7 +301,8 @@ impl Pipeline {
         lane.overdue = false;
         let Some(open) = lane.open.take() else { return };
         self.blocks.seal(open.block(), open.user_records());
-        let sealed = open.seal();
+        let (sealed, buffers) = open.seal();
+        self.aggregator.keep(buffers);
         self.enqueue(id, sealed, now);
     }
 

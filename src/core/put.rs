@@ -47,25 +47,33 @@ impl Pipeline {
     /// [`Refusal`]: nothing was kept.
     pub fn put(&mut self, hashed: &Hashed<'_>, now: Time) -> Result<Token, Refusal> {
         let id = self.predict(hashed.hash_key)?;
-        self.admit(id, now)?;
         let UserRecord { partition_key, explicit_hash_key, data, .. } = hashed.record;
         let keyed = Keyed { partition_key, key_digest: hashed.key_digest, explicit_hash_key, data };
         let max_bytes = self.max_aggregate_bytes();
-        self.counters.user_records_received += 1;
-        self.next_order += 1;
-        if self.travels_alone(partition_key.len() + data.len(), max_bytes) {
-            return Ok(self.put_alone(id, hashed, now));
-        }
-        if let Some(open) = self.lane_mut(id).open.as_mut()
+        let alone = self.travels_alone(partition_key.len() + data.len(), max_bytes);
+        if !alone
+            && let Some(open) = self.lane_mut(id).open.as_mut()
             && let Some(token) = open.try_append(&keyed, max_bytes, now)
         {
             if open.user_records() as u64 >= self.config.aggregation_max_count {
                 self.seal_open(id, now);
             }
+            self.count_received();
             return Ok(token);
+        }
+        // What joins an open aggregate was admitted with it.
+        self.admit(id, now)?;
+        self.count_received();
+        if alone {
+            return Ok(self.put_alone(id, hashed, now));
         }
         self.seal_open(id, now);
         Ok(self.open_with(id, &keyed, hashed.hash_key, now))
+    }
+
+    fn count_received(&mut self) {
+        self.counters.user_records_received += 1;
+        self.next_order += 1;
     }
 
     #[inline]

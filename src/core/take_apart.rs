@@ -5,6 +5,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::digest::key_digest;
 use super::lane::LaneId;
 use super::resharding::Landing;
@@ -12,7 +14,7 @@ use super::sealed::{History, Members, Sealed};
 use super::shard_map::{ShardMap, ShardRange};
 use crate::record::HashKey;
 use crate::time::Time;
-use crate::wire::{AggregateWriter, Keyed, KinesisRecord, Payload, SealedAggregate, UserRecordRef, md5};
+use crate::wire::{AggregateWriter, Keyed, KinesisRecord, Payload, SealedAggregate, Single, UserRecordRef, md5};
 
 /// Work that needs no connection from the pool.
 #[derive(Debug)]
@@ -169,9 +171,11 @@ impl Groups {
     }
 }
 
-/// The user records that belong to one place.
+/// The user records that belong to one place. While there is only one, it needs no buffers: without a shard map there may be as
+/// many places as user records.
 struct Group {
     place: Place,
+    single: Option<Single>,
     writer: AggregateWriter,
     members: Members,
     /// Their places in the aggregate that they come from.
@@ -188,6 +192,7 @@ impl Group {
     fn new(place: Place, original: &Sealed, hash_key: HashKey) -> Group {
         Group {
             place,
+            single: None,
             writer: AggregateWriter::new(),
             members: Members::default(),
             positions: Vec::new(),
@@ -201,22 +206,41 @@ impl Group {
     }
 
     fn try_add(&mut self, user: &UserRecordRef<'_>, max_bytes: usize) -> bool {
+        if self.members.is_empty() {
+            self.single = Some(Single {
+                partition_key: Bytes::copy_from_slice(user.partition_key.as_bytes()),
+                explicit_hash_key: user.explicit_hash_key,
+                data: Bytes::copy_from_slice(user.data),
+            });
+        } else {
+            if let Some(first) = self.single.take() {
+                self.write(&first.as_user_record(), usize::MAX);
+            }
+            if !self.write(user, max_bytes) {
+                return false;
+            }
+        }
+        self.user_bytes += user.partition_key.len() + user.data.len();
+        true
+    }
+
+    fn write(&mut self, user: &UserRecordRef<'_>, max_bytes: usize) -> bool {
         let keyed = Keyed {
             partition_key: user.partition_key,
             key_digest: key_digest(user.partition_key),
             explicit_hash_key: user.explicit_hash_key,
             data: user.data,
         };
-        let fits = self.writer.try_append(&keyed, max_bytes);
-        if fits {
-            self.user_bytes += user.partition_key.len() + user.data.len();
-        }
-        fits
+        self.writer.try_append(&keyed, max_bytes)
     }
 
     fn seal(self) -> (Place, Sealed, Vec<u32>) {
+        let record = match self.single {
+            Some(single) => KinesisRecord::from_single(single, Some(self.hash_key)),
+            None => KinesisRecord::from_aggregate(self.writer.seal_compact().0, Some(self.hash_key)),
+        };
         let sealed = Sealed {
-            record: KinesisRecord::from_aggregate(self.writer.seal(), Some(self.hash_key)),
+            record,
             members: self.members,
             user_bytes: self.user_bytes,
             order: self.order,

@@ -33,6 +33,7 @@ impl Driver {
         // Kept over the rounds, so that the stream keeps its place in line.
         let mut acquiring: Option<Acquiring> = None;
         loop {
+            self.stream.disarm();
             let Some(due) = self.stream.enter(|pipeline, now| {
                 if pipeline.poll_timeout() <= now {
                     pipeline.handle_timeout(now);
@@ -48,12 +49,7 @@ impl Driver {
             if due && acquiring.is_none() {
                 acquiring = Some(self.acquire());
             }
-            // While it stands in line for a connection, only the other deadlines matter.
-            let in_line = acquiring.is_some();
-            let armed = self.stream.arm(|pipeline| {
-                let timeout = pipeline.poll_timeout();
-                if in_line { timeout } else { timeout.min(pipeline.transmit_due()) }
-            });
+            let armed = self.stream.arm(acquiring.is_some());
             let Some(wake_at) = armed else { continue };
             tokio::select! {
                 permit = wait_for(&mut acquiring) => {

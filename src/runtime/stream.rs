@@ -53,6 +53,8 @@ struct State {
     side: Side,
     /// The driver wakes up by itself at this moment.
     armed: Time,
+    /// It stands in line for a connection: when a request is due does not matter until it has one.
+    in_line: bool,
     /// No more user records; the driver ends.
     closed: bool,
     /// Puts that wait for room in a shard's queue.
@@ -128,6 +130,7 @@ impl StreamShared {
                 pipeline,
                 side: Side::default(),
                 armed: Time::NEVER,
+                in_line: false,
                 closed: false,
                 backlogged: HashMap::new(),
                 flushes: Vec::new(),
@@ -213,7 +216,7 @@ impl StreamShared {
         let Ok(mut state) = self.state.lock() else {
             return (0, Some(Stop::NotTaken(NotTaken::Refused(PutError::Poisoned))));
         };
-        let State { pipeline, side, closed, .. } = &mut *state;
+        let State { pipeline, side, closed, armed, in_line, .. } = &mut *state;
         if *closed {
             return (0, Some(Stop::NotTaken(NotTaken::Refused(PutError::Closed))));
         }
@@ -233,10 +236,9 @@ impl StreamShared {
             }
             taken += 1;
         }
-        let wake = pipeline.take_stirred()
-            && (pipeline.has_job() || pipeline.poll_timeout().min(pipeline.transmit_due()) < state.armed);
+        let wake = pipeline.take_stirred() && (pipeline.has_job() || next_wake(pipeline, *in_line) < *armed);
         if wake {
-            state.armed = Time::ZERO;
+            *armed = Time::ZERO;
         }
         drop(state);
         if wake {
@@ -272,10 +274,19 @@ impl StreamShared {
         self.state.lock().map(|mut state| std::mem::take(&mut state.jobs)).unwrap_or_default()
     }
 
-    /// Tells when the driver will wake up by itself; a put with an earlier deadline wakes it.
-    pub(crate) fn arm(&self, wake_at: impl FnOnce(&Pipeline) -> Time) -> Option<Time> {
+    /// The driver is awake: nobody needs to wake it before it has armed itself again.
+    pub(crate) fn disarm(&self) {
+        if let Ok(mut state) = self.state.lock() {
+            state.armed = Time::ZERO;
+        }
+    }
+
+    /// Tells when the driver will wake up by itself, and whether it stands in line for a connection; whatever needs it earlier
+    /// wakes it.
+    pub(crate) fn arm(&self, in_line: bool) -> Option<Time> {
         let mut state = self.state.lock().ok()?;
-        state.armed = wake_at(&state.pipeline);
+        state.in_line = in_line;
+        state.armed = next_wake(&state.pipeline, in_line);
         Some(state.armed)
     }
 
@@ -370,7 +381,7 @@ impl StreamShared {
     /// Drains the outputs of the state machine under the lock.
     fn drain(&self, state: &mut MutexGuard<'_, State>) -> Aftermath {
         let mut after = Aftermath::default();
-        let State { pipeline, side, backlogged, flushes, jobs, .. } = &mut **state;
+        let State { pipeline, side, backlogged, flushes, jobs, armed, in_line, .. } = &mut **state;
         let batches: Vec<Arc<ReportBatch>> = std::iter::from_fn(|| pipeline.poll_reports()).map(Arc::new).collect();
         for batch in &batches {
             match &self.delivered {
@@ -405,7 +416,7 @@ impl StreamShared {
         }
         let done = flushes.extract_if(.., |(flush, _)| pipeline.is_flushed(*flush));
         after.wakers.extend(done.map(|(_, waker)| waker));
-        after.wake_driver = !jobs.is_empty() || pipeline.poll_timeout().min(pipeline.transmit_due()) < state.armed;
+        after.wake_driver = !jobs.is_empty() || next_wake(pipeline, *in_line) < *armed;
         store_change(&self.needs_hash_keys, state.pipeline.needs_hash_keys());
         after
     }
@@ -453,6 +464,11 @@ enum Stop {
 
 fn hash_key(record: &UserRecord<'_>, digest: u64) -> HashKey {
     record.explicit_hash_key.unwrap_or_else(|| keys::hash_key(record.partition_key, digest))
+}
+
+/// When the driver has something to do.
+fn next_wake(pipeline: &Pipeline, in_line: bool) -> Time {
+    if in_line { pipeline.poll_timeout() } else { pipeline.poll_timeout().min(pipeline.transmit_due()) }
 }
 
 /// Stores only what changed: puts read it all the time.

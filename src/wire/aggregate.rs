@@ -117,6 +117,27 @@ impl AggregateWriter {
         SealedAggregate::new(segments, self.user_records, self.partition_key_table.keys())
     }
 
+    /// Like [`seal`](AggregateWriter::seal), but where the buffers would be mostly empty the bytes are copied out, and the buffers
+    /// come back for another aggregate: what waits to be sent takes about as much memory as it has bytes.
+    #[must_use]
+    pub fn seal_compact(mut self) -> (SealedAggregate, Option<AggregateWriter>) {
+        let buffers = [&mut self.partition_keys, &mut self.explicit_hash_keys, &mut self.records];
+        let capacity: usize = buffers.iter().map(|buffer| buffer.capacity()).sum();
+        let used: usize = buffers.iter().map(|buffer| buffer.len()).sum();
+        if capacity <= 2 * used {
+            return (self.seal(), None);
+        }
+        let keys = self.partition_key_table.keys();
+        let segments = buffers.map(|buffer| {
+            let copy = Bytes::copy_from_slice(buffer);
+            buffer.clear();
+            copy
+        });
+        let sealed = SealedAggregate::new(segments, self.user_records, keys);
+        let buffers = [self.partition_keys, self.explicit_hash_keys, self.records];
+        (sealed, Some(AggregateWriter::with_buffers(buffers, keys)))
+    }
+
     /// Bytes of the whole aggregate as it would go into a request now, magic and MD5 included.
     #[inline]
     #[must_use]

@@ -40,6 +40,15 @@ pub struct Single {
     pub data: Bytes,
 }
 
+impl Single {
+    /// The same, borrowed.
+    #[must_use]
+    pub fn as_user_record(&self) -> UserRecordRef<'_> {
+        let partition_key = std::str::from_utf8(&self.partition_key).expect("a partition key is valid UTF-8");
+        UserRecordRef { partition_key, explicit_hash_key: self.explicit_hash_key, data: &self.data }
+    }
+}
+
 impl SealedAggregate {
     pub(super) fn new(segments: [Bytes; 3], user_records: usize, keys: u32) -> SealedAggregate {
         SealedAggregate { segments, user_records, keys }
