@@ -99,8 +99,8 @@ impl World {
         }
         let ttl = self.streams.iter().map(|stream| nanos(stream.plan.config.record_ttl)).max().unwrap_or(0);
         let awake = |world: &World| world.now.saturating_sub(world.frozen);
-        // A slow shard that was sent 10 MiB at once has to wait for its pace.
-        let pace = if self.streams.iter().any(Stream::is_slow) { 3_000 * SECOND } else { 60 * SECOND };
+        // A slow shard that was sent too much at once has to wait for its pace.
+        let pace = 3_000 * SECOND;
         let deadline = self.now + ttl + self.scenario.request_timeout + pace;
         while self.streams.iter().any(|stream| stream.ledger.undecided() > 0 || !stream.backlogged.is_empty()) {
             assert!(awake(&self) <= deadline, "{} undecided for too long", self.streams[0].ledger.undecided());
