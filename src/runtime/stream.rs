@@ -331,11 +331,14 @@ impl StreamShared {
         let wakers: Vec<Waker> = backlogged.chain(state.flushes.drain(..).map(|(_, waker)| waker)).collect();
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
+        if matches!(self.delivered, Delivered::Tickets) {
+            self.budgets.all().for_each(|budget| budget.give_back(records, bytes));
+        }
         let batch = Arc::new(ReportBatch::broken_down());
         let tickets_wakers = tickets.iter().flat_map(|block| block.complete_rest(&batch));
         tickets_wakers.for_each(|(_, waker)| waker.wake());
         match &self.delivered {
-            Delivered::Tickets => self.budgets.all().for_each(|budget| budget.give_back(records, bytes)),
+            Delivered::Tickets => {}
             Delivered::Queue(_) if opaques.is_empty() => {}
             Delivered::Queue(queue) => {
                 queue.push(vec![Delivery { batch, position: 0, opaques, bytes, budgets: self.budgets.clone() }]);
@@ -440,11 +443,12 @@ impl StreamShared {
     /// Does what the outputs ask for, without the lock.
     fn finish(&self, after: Aftermath, now: Time) {
         let mut wakers = after.wakers;
-        for (block, part) in after.completed {
-            wakers.extend(block.complete(part).into_iter().map(|(_, waker)| waker));
-        }
+        // Whoever has a report finds the room that its user record took.
         for (records, bytes) in after.released {
             self.budgets.all().for_each(|budget| budget.give_back(records, bytes));
+        }
+        for (block, part) in after.completed {
+            wakers.extend(block.complete(part).into_iter().map(|(_, waker)| waker));
         }
         if let Delivered::Queue(queue) = &self.delivered {
             queue.push(after.deliveries);

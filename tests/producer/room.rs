@@ -139,3 +139,17 @@ async fn a_stream_has_its_share_of_the_room_and_its_own_settings() {
     assert!(soon(only).await.is_stored());
     assert!(soon(soon(small.put(record(b"5"))).await.unwrap()).await.is_stored());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_a_report_finds_the_room_that_it_took() {
+    let (producer, stream, _) = start(config().max_outstanding_records(1), ReportMode::Tickets).await;
+    let patience = std::time::Instant::now();
+    for _ in 0..200 {
+        let ticket = stream.try_put(record(b"1")).expect("there is room");
+        while ticket.report().is_none() {
+            assert!(patience.elapsed() < LONG);
+            std::hint::spin_loop();
+        }
+    }
+    assert_eq!(producer.close(LONG).await, 0);
+}
