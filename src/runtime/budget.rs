@@ -30,6 +30,8 @@ pub(crate) struct Budget {
 struct Waiting {
     records: usize,
     bytes: usize,
+    /// Only this one itself could take reports: it must not wait for that.
+    takes_reports: bool,
     answer: Option<Result<(), PutError>>,
     waker: Option<Waker>,
 }
@@ -61,29 +63,49 @@ impl Budget {
     /// Reserves room, or keeps nothing. Does not overtake those who wait.
     #[inline]
     pub(crate) fn try_reserve(&self, records: usize, bytes: usize) -> bool {
-        !self.queueing.load(SeqCst) && self.take(records, bytes)
+        if self.queueing.load(SeqCst) {
+            return false;
+        }
+        let taken = self.take(records, bytes);
+        if !taken {
+            // Someone in line may have been refused because of what was held here for a moment.
+            self.serve();
+        }
+        taken
     }
 
-    /// Waits in line for room.
+    /// Whether everybody is refused for good.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(SeqCst)
+    }
+
+    /// Waits in line for room. `takes_reports`: nobody but the caller takes reports.
     ///
     /// # Errors
     /// `Closed` when the producer closes meanwhile, `QueueFull` when only the caller itself could make room (by taking reports).
-    pub(crate) fn reserve(self: &Arc<Budget>, records: usize, bytes: usize) -> Reserve {
-        Reserve { budget: Arc::clone(self), records, bytes, waiting: None }
+    pub(crate) fn reserve(self: &Arc<Budget>, records: usize, bytes: usize, takes_reports: bool) -> Reserve {
+        Reserve { budget: Arc::clone(self), records, bytes, takes_reports, waiting: None }
     }
 
     /// Gives room back and lets those in line have it.
     pub(crate) fn release(&self, records: usize, bytes: usize) {
-        self.records.fetch_sub(records, SeqCst);
-        self.bytes.fetch_sub(bytes, SeqCst);
-        if self.queueing.load(SeqCst) {
-            self.serve_line();
-        }
+        self.give_back(records, bytes);
+        self.serve();
     }
 
-    /// Reports of `records` user records were put into the queue.
+    /// Gives room back; call [`Budget::serve`] next, where wakers may run.
+    pub(crate) fn give_back(&self, records: usize, bytes: usize) {
+        self.records.fetch_sub(records, SeqCst);
+        self.bytes.fetch_sub(bytes, SeqCst);
+    }
+
+    /// Reports of `records` user records are put into the queue; call [`Budget::serve`] next, where wakers may run.
     pub(crate) fn add_untaken(&self, records: usize) {
         self.untaken.fetch_add(records, SeqCst);
+    }
+
+    /// Answers those in line who can be answered by now.
+    pub(crate) fn serve(&self) {
         if self.queueing.load(SeqCst) {
             self.serve_line();
         }
@@ -101,16 +123,18 @@ impl Budget {
     }
 
     fn take(&self, records: usize, bytes: usize) -> bool {
-        if self.records.fetch_add(records, SeqCst) + records > self.max_records {
-            self.records.fetch_sub(records, SeqCst);
+        // Never above the limit, not even for a moment: others would be refused although there is room.
+        let add = |used: &AtomicUsize, more: usize, max: usize| {
+            used.fetch_update(SeqCst, SeqCst, |used| used.checked_add(more).filter(|sum| *sum <= max)).is_ok()
+        };
+        if !add(&self.records, records, self.max_records) {
             return false;
         }
-        if self.bytes.fetch_add(bytes, SeqCst) + bytes > self.max_bytes {
+        let taken = add(&self.bytes, bytes, self.max_bytes);
+        if !taken {
             self.records.fetch_sub(records, SeqCst);
-            self.bytes.fetch_sub(bytes, SeqCst);
-            return false;
         }
-        true
+        taken
     }
 
     /// Everything outstanding is decided: nothing but taking reports makes room.
@@ -129,7 +153,7 @@ impl Budget {
                 Err(PutError::Closed)
             } else if self.take(waiting.records, waiting.bytes) {
                 Ok(())
-            } else if self.is_stuck() {
+            } else if waiting.takes_reports && self.is_stuck() {
                 Err(PutError::QueueFull)
             } else {
                 break;
@@ -138,6 +162,17 @@ impl Budget {
             woken.extend(waiting.waker.take());
             drop(waiting);
             line.pop_front();
+        }
+        // Those behind the first may be the only ones who could make room for it.
+        if self.is_stuck() {
+            line.retain(|waiting| {
+                let mut waiting = lock(waiting);
+                if waiting.takes_reports {
+                    waiting.answer = Some(Err(PutError::QueueFull));
+                    woken.extend(waiting.waker.take());
+                }
+                !waiting.takes_reports
+            });
         }
         self.queueing.store(!line.is_empty(), SeqCst);
         drop(line);
@@ -155,6 +190,7 @@ pub(crate) struct Reserve {
     budget: Arc<Budget>,
     records: usize,
     bytes: usize,
+    takes_reports: bool,
     waiting: Option<Arc<Mutex<Waiting>>>,
 }
 
@@ -176,7 +212,13 @@ impl Future for Reserve {
         if self.budget.try_reserve(self.records, self.bytes) {
             return Poll::Ready(Ok(()));
         }
-        let waiting = Waiting { records: self.records, bytes: self.bytes, answer: None, waker: Some(waker.clone()) };
+        let waiting = Waiting {
+            records: self.records,
+            bytes: self.bytes,
+            takes_reports: self.takes_reports,
+            answer: None,
+            waker: Some(waker.clone()),
+        };
         let waiting = Arc::new(Mutex::new(waiting));
         self.waiting = Some(Arc::clone(&waiting));
         let mut line = self.budget.line();
@@ -227,7 +269,7 @@ mod tests {
     fn those_who_wait_are_served_in_line_and_not_overtaken() {
         let budget = Arc::new(Budget::new(2, 100));
         assert!(budget.try_reserve(1, 100));
-        let (mut large, mut small) = (budget.reserve(1, 80), budget.reserve(1, 10));
+        let (mut large, mut small) = (budget.reserve(1, 80, false), budget.reserve(1, 10, false));
         assert!(poll(&mut large).is_pending());
         assert!(poll(&mut small).is_pending());
         budget.release(0, 50);
@@ -243,13 +285,13 @@ mod tests {
     fn one_who_leaves_hands_the_turn_on() {
         let budget = Arc::new(Budget::new(2, 100));
         assert!(budget.try_reserve(1, 60));
-        let (mut large, mut small) = (budget.reserve(1, 80), budget.reserve(1, 40));
+        let (mut large, mut small) = (budget.reserve(1, 80, false), budget.reserve(1, 40, false));
         assert!(poll(&mut large).is_pending());
         assert!(poll(&mut small).is_pending());
         drop(large);
         assert_eq!(poll(&mut small), Poll::Ready(Ok(())));
 
-        let mut granted = budget.reserve(1, 50);
+        let mut granted = budget.reserve(1, 50, false);
         assert!(poll(&mut granted).is_pending());
         budget.release(1, 60);
         drop(granted);
@@ -260,17 +302,47 @@ mod tests {
     fn nobody_waits_for_what_only_taking_reports_can_free() {
         let budget = Arc::new(Budget::new(1, 100));
         assert!(budget.try_reserve(1, 10));
-        let mut waiting = budget.reserve(1, 10);
+        let (mut other, mut waiting) = (budget.reserve(1, 10, false), budget.reserve(1, 10, true));
+        assert!(poll(&mut other).is_pending());
         assert!(poll(&mut waiting).is_pending());
         budget.add_untaken(1);
+        budget.serve();
         assert_eq!(poll(&mut waiting), Poll::Ready(Err(PutError::QueueFull)));
+        assert!(poll(&mut other).is_pending(), "someone else takes reports for this one");
+        budget.take_untaken(1);
+        budget.release(1, 10);
+        assert_eq!(poll(&mut other), Poll::Ready(Ok(())));
+    }
+
+    #[test]
+    fn attempts_to_reserve_too_much_keep_nobody_waiting() {
+        let budget = Arc::new(Budget::new(10, 100));
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(SeqCst) {
+                    assert!(!budget.try_reserve(1, 101));
+                }
+            });
+            for _ in 0..20_000 {
+                let mut first = budget.reserve(1, 100, false);
+                if poll(&mut first).is_pending() {
+                    let served = (0..10_000_000).any(|_| poll(&mut first).is_ready());
+                    stop.store(!served, SeqCst);
+                    assert!(served, "there is room, and nobody says so");
+                }
+                budget.release(1, 100);
+            }
+            stop.store(true, SeqCst);
+        });
+        assert_eq!(budget.outstanding(), (0, 0));
     }
 
     #[test]
     fn closing_answers_everybody() {
         let budget = Arc::new(Budget::new(1, 100));
         assert!(budget.try_reserve(1, 10));
-        let mut waiting = budget.reserve(1, 10);
+        let mut waiting = budget.reserve(1, 10, false);
         assert!(poll(&mut waiting).is_pending());
         budget.close();
         assert_eq!(poll(&mut waiting), Poll::Ready(Err(PutError::Closed)));

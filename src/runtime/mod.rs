@@ -12,6 +12,8 @@ mod reports;
 mod side;
 mod slots;
 mod stream;
+#[cfg(test)]
+mod tests;
 pub mod transport;
 mod wait;
 mod worker;

@@ -207,6 +207,7 @@ fn start_dispatcher(mut callback: Box<dyn FnMut(Reports) + Send>) -> Result<Arc<
     let queue: Arc<ReportQueue> = Arc::default();
     let taken = Arc::clone(&queue);
     spawn_thread("kinesis-reports", move || {
+        taken.dispatch_here();
         while let Some(reports) = taken.next() {
             // A panic of the caller's must not silence the reports that follow.
             let call = std::panic::AssertUnwindSafe(|| callback(reports));

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;
 
-use super::stream::{NotTaken, Placed, Prepared, StreamShared};
+use super::stream::{Delivered, NotTaken, Placed, Prepared, StreamShared};
 use crate::error::PutError;
 
 impl StreamShared {
@@ -52,16 +52,24 @@ impl StreamShared {
     fn try_put_prefix(&self, records: &[Prepared<'_>], placed: impl FnMut(Placed)) -> (usize, Option<NotTaken>) {
         let reserved = self.reserve(records);
         let (taken, stopped) = self.put_reserved(records.get(..reserved).unwrap_or_default(), placed);
-        let full = (reserved < records.len()).then_some(NotTaken::Refused(PutError::QueueFull));
-        (taken, stopped.or(full))
+        let full = if self.budgets.producer.is_closed() { PutError::Closed } else { PutError::QueueFull };
+        (taken, stopped.or((reserved < records.len()).then_some(NotTaken::Refused(full))))
     }
 
     /// Puts user records for which room is reserved, and gives back what is not used.
     #[inline]
-    fn put_reserved(&self, records: &[Prepared<'_>], placed: impl FnMut(Placed)) -> (usize, Option<NotTaken>) {
-        // A bug in the core must not unwind into the caller.
-        let put = catch_unwind(AssertUnwindSafe(|| self.put(records, placed)));
-        let (taken, stopped) = put.unwrap_or((0, Some(NotTaken::Refused(PutError::Poisoned))));
+    fn put_reserved(&self, records: &[Prepared<'_>], mut placed: impl FnMut(Placed)) -> (usize, Option<NotTaken>) {
+        let mut accepted = 0;
+        let count = |place| {
+            accepted += 1;
+            placed(place);
+        };
+        // A bug in the core must not unwind into the caller. What was accepted before it has its report.
+        let put = catch_unwind(AssertUnwindSafe(|| self.put(records, count)));
+        let (taken, stopped) = put.unwrap_or_else(|_| {
+            let poisoned = NotTaken::Refused(PutError::Poisoned);
+            (accepted, (accepted < records.len()).then_some(poisoned))
+        });
         self.unreserve(records.get(taken..).unwrap_or_default());
         (taken, stopped)
     }
@@ -98,10 +106,15 @@ impl StreamShared {
 
     /// Room for one user record, waited for in line, in both budgets.
     async fn reserve_in_line(&self, bytes: usize) -> Result<(), PutError> {
-        let Some(share) = &self.budgets.stream else { return self.budgets.producer.reserve(1, bytes).await };
-        share.reserve(1, bytes).await?;
+        let takes_reports = match &self.delivered {
+            Delivered::Tickets => false,
+            Delivered::Queue(queue) => queue.is_taken_by_caller(),
+        };
+        let producer = self.budgets.producer.reserve(1, bytes, takes_reports);
+        let Some(share) = &self.budgets.stream else { return producer.await };
+        share.reserve(1, bytes, takes_reports).await?;
         let mut held = Held { share, bytes: Some(bytes) };
-        self.budgets.producer.reserve(1, bytes).await?;
+        producer.await?;
         held.bytes = None;
         Ok(())
     }

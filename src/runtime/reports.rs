@@ -2,7 +2,8 @@
 //! caller's callback.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::ThreadId;
 
 use super::budget::Budget;
 use super::clock::Clock;
@@ -77,6 +78,8 @@ impl Drop for Reports {
 pub(crate) struct ReportQueue {
     queue: Mutex<Queue>,
     arrived: Condvar,
+    /// The thread that runs the callback, if there is one.
+    dispatcher: OnceLock<ThreadId>,
 }
 
 #[derive(Debug, Default)]
@@ -87,6 +90,7 @@ struct Queue {
 }
 
 impl ReportQueue {
+    /// Adds reports. The budgets' lines are to be served next.
     pub(crate) fn push(&self, deliveries: Vec<Delivery>) {
         if deliveries.is_empty() {
             return;
@@ -96,6 +100,17 @@ impl ReportQueue {
         }
         self.lock().deliveries.extend(deliveries);
         self.arrived.notify_one();
+    }
+
+    /// From now on the calling thread takes what comes.
+    pub(crate) fn dispatch_here(&self) {
+        let _ = self.dispatcher.set(std::thread::current().id());
+    }
+
+    /// Whether the calling thread must not wait for others to take reports: it is the one that does, or it is a program's that
+    /// takes them when it likes.
+    pub(crate) fn is_taken_by_caller(&self) -> bool {
+        self.dispatcher.get().is_none_or(|dispatcher| *dispatcher == std::thread::current().id())
     }
 
     /// No more will come: those who wait get what there is.
@@ -114,7 +129,12 @@ impl ReportQueue {
             }
             queue = self.arrived.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        queue.take(most)
+        let reports = queue.take(most);
+        // One arrival wakes one thread; what is left is for the next.
+        if !queue.deliveries.is_empty() {
+            self.arrived.notify_one();
+        }
+        reports
     }
 
     /// Waits for something; `None` when no more will come.

@@ -18,8 +18,12 @@ struct Slots {
     parts: Vec<Part>,
     /// What every slot without a part has, once the producer broke down.
     rest: Option<Arc<ReportBatch>>,
+    /// Each for the slot it was left at, or for several.
     wakers: Vec<(u32, Waker)>,
 }
+
+/// Instead of a slot: the waker stands for several, so that none of them alone may replace it.
+const SEVERAL: u32 = u32::MAX;
 
 /// Slots `first` and the following, `count` of them, have the reports of `batch` from `position` on.
 #[derive(Debug)]
@@ -102,14 +106,48 @@ impl Future for Ticket {
         }
         let waker = context.waker();
         // One task that awaits many tickets of a block leaves one waker.
-        if slots.wakers.last().is_some_and(|(_, last)| last.will_wake(waker)) {
+        let index = self.index;
+        if let Some((slot, _)) = slots.wakers.last_mut().filter(|(_, last)| last.will_wake(waker)) {
+            if *slot != index {
+                *slot = SEVERAL;
+            }
             return Poll::Pending;
         }
-        let index = self.index;
         match slots.wakers.iter_mut().find(|(other, _)| *other == index) {
             Some((_, old)) => old.clone_from(waker),
             None => slots.wakers.push((index, waker.clone())),
         }
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Flag(AtomicBool);
+
+    impl Wake for Flag {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_task_that_waits_for_two_tickets_is_woken_though_one_of_them_moves_on() {
+        let block = Arc::new(SlotBlock::default());
+        let (mut first, mut second) = (Ticket::new(Arc::clone(&block), 0), Ticket::new(Arc::clone(&block), 1));
+        let flags: [Arc<Flag>; 2] = Default::default();
+        let wakers = flags.clone().map(Waker::from);
+        assert!(Pin::new(&mut first).poll(&mut Context::from_waker(&wakers[0])).is_pending());
+        assert!(Pin::new(&mut second).poll(&mut Context::from_waker(&wakers[0])).is_pending());
+        assert!(Pin::new(&mut first).poll(&mut Context::from_waker(&wakers[1])).is_pending());
+        let woken = block.complete_rest(&Arc::new(ReportBatch::broken_down()));
+        woken.into_iter().for_each(|(_, waker)| waker.wake());
+        assert!(flags.iter().all(|flag| flag.0.load(SeqCst)));
     }
 }

@@ -2,7 +2,7 @@
 //! lock is released: tickets are filled, reports queued, room given back, wakers woken, jobs started, lines logged.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 
@@ -43,6 +43,8 @@ pub(crate) struct StreamShared {
     pub(crate) wake_driver: Notify,
     max_user_record_size: usize,
     needs_hash_keys: AtomicBool,
+    /// Threads that hand out reports which they drained: an abort is not over before they are done.
+    handing_out: AtomicUsize,
     /// A panic under the lock poisons it; puts then get `Poisoned`.
     state: Mutex<State>,
 }
@@ -51,6 +53,8 @@ pub(crate) struct StreamShared {
 struct State {
     pipeline: Pipeline,
     side: Side,
+    /// User records and bytes accepted and not drained as reports yet: what a breakdown gives back.
+    held: (usize, usize),
     /// The driver wakes up by itself at this moment.
     armed: Time,
     /// It stands in line for a connection: when a request is due does not matter until it has one.
@@ -74,6 +78,7 @@ struct Aftermath {
     wakers: Vec<Waker>,
     events: Vec<Event>,
     wake_driver: bool,
+    hands_out: bool,
 }
 
 /// A put that was not taken.
@@ -126,9 +131,11 @@ impl StreamShared {
             wake_driver: Notify::new(),
             max_user_record_size,
             needs_hash_keys: AtomicBool::new(false),
+            handing_out: AtomicUsize::new(0),
             state: Mutex::new(State {
                 pipeline,
                 side: Side::default(),
+                held: (0, 0),
                 armed: Time::NEVER,
                 in_line: false,
                 closed: false,
@@ -216,7 +223,7 @@ impl StreamShared {
         let Ok(mut state) = self.state.lock() else {
             return (0, Some(Stop::NotTaken(NotTaken::Refused(PutError::Poisoned))));
         };
-        let State { pipeline, side, closed, armed, in_line, .. } = &mut *state;
+        let State { pipeline, side, closed, held, armed, in_line, .. } = &mut *state;
         if *closed {
             return (0, Some(Stop::NotTaken(NotTaken::Refused(PutError::Closed))));
         }
@@ -224,7 +231,10 @@ impl StreamShared {
         let mut stopped = None;
         for prepared in slice {
             match pipeline.put(&prepared.hashed, now) {
-                Ok(token) => placed(side.place(token, prepared.opaque, matches!(self.delivered, Delivered::Tickets))),
+                Ok(token) => {
+                    *held = (held.0 + 1, held.1 + prepared.bytes());
+                    placed(side.place(token, prepared.opaque, matches!(self.delivered, Delivered::Tickets)));
+                }
                 Err(Refusal::NeedsHashKey) => {
                     stopped = Some(Stop::NeedsHashKey);
                     break;
@@ -253,7 +263,11 @@ impl StreamShared {
         if state.closed || !state.pipeline.is_refusing(lane) {
             return false;
         }
-        state.backlogged.entry(lane).or_default().push(waker.clone());
+        let waiting = state.backlogged.entry(lane).or_default();
+        // One that is polled again without being woken by the lane leaves one waker.
+        if waiting.last().is_none_or(|last| !last.will_wake(waker)) {
+            waiting.push(waker.clone());
+        }
         true
     }
 
@@ -308,10 +322,12 @@ impl StreamShared {
             pipeline.abort(now);
             pipeline.counters().user_records_failed - before
         });
-        match aborted {
-            Some(count) => count as usize,
-            None => self.give_up(),
+        let count = aborted.map_or_else(|| self.give_up(), |count| count as usize);
+        // What another thread drained is decided as well; it does not block.
+        while self.handing_out.load(SeqCst) > 0 {
+            std::thread::yield_now();
         }
+        count
     }
 
     /// After a panic under the lock the state machine cannot be trusted; the table of what was accepted can.
@@ -321,19 +337,26 @@ impl StreamShared {
             Err(poisoned) => poisoned.into_inner(),
         };
         let (tickets, opaques) = state.side.take_undecided();
+        let (records, bytes) = std::mem::take(&mut state.held);
         let backlogged = std::mem::take(&mut state.backlogged).into_values().flatten();
         let wakers: Vec<Waker> = backlogged.chain(state.flushes.drain(..).map(|(_, waker)| waker)).collect();
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
+        if matches!(self.delivered, Delivered::Tickets) {
+            self.budgets.all().for_each(|budget| budget.give_back(records, bytes));
+        }
         let batch = Arc::new(ReportBatch::broken_down());
         let tickets_wakers = tickets.iter().flat_map(|block| block.complete_rest(&batch));
         tickets_wakers.for_each(|(_, waker)| waker.wake());
-        let count = opaques.len();
-        if let Delivered::Queue(queue) = &self.delivered {
-            let delivery = Delivery { batch, position: 0, opaques, bytes: 0, budgets: self.budgets.clone() };
-            queue.push(vec![delivery]);
+        match &self.delivered {
+            Delivered::Tickets => {}
+            Delivered::Queue(_) if opaques.is_empty() => {}
+            Delivered::Queue(queue) => {
+                queue.push(vec![Delivery { batch, position: 0, opaques, bytes, budgets: self.budgets.clone() }]);
+            }
         }
-        count
+        self.budgets.all().for_each(|budget| budget.serve());
+        records
     }
 
     /// Whether a flush is over; if not, `waker` is woken when it may be.
@@ -381,7 +404,7 @@ impl StreamShared {
     /// Drains the outputs of the state machine under the lock.
     fn drain(&self, state: &mut MutexGuard<'_, State>) -> Aftermath {
         let mut after = Aftermath::default();
-        let State { pipeline, side, backlogged, flushes, jobs, armed, in_line, .. } = &mut **state;
+        let State { pipeline, side, held, armed, in_line, backlogged, flushes, jobs, .. } = &mut **state;
         let batches: Vec<Arc<ReportBatch>> = std::iter::from_fn(|| pipeline.poll_reports()).map(Arc::new).collect();
         for batch in &batches {
             match &self.delivered {
@@ -417,22 +440,36 @@ impl StreamShared {
         let done = flushes.extract_if(.., |(flush, _)| pipeline.is_flushed(*flush));
         after.wakers.extend(done.map(|(_, waker)| waker));
         after.wake_driver = !jobs.is_empty() || next_wake(pipeline, *in_line) < *armed;
-        store_change(&self.needs_hash_keys, state.pipeline.needs_hash_keys());
+        for batch in &batches {
+            *held = (held.0 - batch.members().len(), held.1 - batch.user_bytes());
+        }
+        after.hands_out = !batches.is_empty();
+        if after.hands_out {
+            self.handing_out.fetch_add(1, SeqCst);
+        }
+        store_change(&self.needs_hash_keys, pipeline.needs_hash_keys());
         after
     }
 
     /// Does what the outputs ask for, without the lock.
     fn finish(&self, after: Aftermath, now: Time) {
-        for (block, part) in after.completed {
-            block.complete(part).into_iter().for_each(|(_, waker)| waker.wake());
-        }
+        let mut wakers = after.wakers;
+        // Whoever has a report finds the room that its user record took.
         for (records, bytes) in after.released {
-            self.budgets.all().for_each(|budget| budget.release(records, bytes));
+            self.budgets.all().for_each(|budget| budget.give_back(records, bytes));
+        }
+        for (block, part) in after.completed {
+            wakers.extend(block.complete(part).into_iter().map(|(_, waker)| waker));
         }
         if let Delivered::Queue(queue) = &self.delivered {
             queue.push(after.deliveries);
         }
-        after.wakers.into_iter().for_each(Waker::wake);
+        // Before anybody is woken: who is may abort.
+        if after.hands_out {
+            self.handing_out.fetch_sub(1, SeqCst);
+            self.budgets.all().for_each(|budget| budget.serve());
+        }
+        wakers.into_iter().for_each(Waker::wake);
         if after.wake_driver {
             self.wake_driver.notify_one();
         }
