@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 
-use super::stream::Prepared;
+use super::prepare::Prepared;
 use crate::record::HashKey;
 use crate::wire::md5;
 

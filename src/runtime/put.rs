@@ -5,7 +5,8 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;
 
-use super::stream::{Delivered, NotTaken, Placed, Prepared, StreamShared};
+use super::prepare::Prepared;
+use super::stream::{Delivered, NotTaken, Placed, StreamShared};
 use crate::error::PutError;
 
 impl StreamShared {

@@ -9,16 +9,15 @@ use std::task::Waker;
 use tokio::sync::Notify;
 
 use super::clock::Clock;
-use super::keys;
 use super::log::Log;
+use super::prepare::{Prepared, hash_key};
 use super::reports::{Budgets, Delivery, ReportQueue};
 use super::side::Side;
 use super::slots::SlotBlock;
 use crate::config::StreamConfig;
-use crate::core::{Event, Hashed, Job, Pipeline, Refusal, ReportBatch, key_digest};
+use crate::core::{Event, Job, Pipeline, Refusal, ReportBatch};
 use crate::error::PutError;
 use crate::metrics::Counters;
-use crate::record::{HashKey, MAX_KINESIS_RECORD_BYTES, MAX_PARTITION_KEY_CHARS, UserRecord};
 use crate::time::Time;
 
 /// User records that are put under one hold of the lock, at most: some 5 µs.
@@ -41,8 +40,8 @@ pub(crate) struct StreamShared {
     pub(crate) budgets: Budgets,
     pub(crate) delivered: Delivered,
     pub(crate) wake_driver: Notify,
-    max_user_record_size: usize,
-    needs_hash_keys: AtomicBool,
+    pub(super) max_user_record_size: usize,
+    pub(super) needs_hash_keys: AtomicBool,
     /// Threads that hand out reports which they drained: an abort is not over before they are done.
     handing_out: AtomicUsize,
     /// A panic under the lock poisons it; puts then get `Poisoned`.
@@ -97,21 +96,6 @@ pub(crate) enum Placed {
     Detached,
 }
 
-/// A user record that passed all checks and has its hash key, if one is needed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Prepared<'a> {
-    pub(crate) hashed: Hashed<'a>,
-    pub(crate) opaque: Option<u64>,
-}
-
-impl Prepared<'_> {
-    /// What the budget counts.
-    #[inline]
-    pub(crate) fn bytes(&self) -> usize {
-        self.hashed.record.partition_key.len() + self.hashed.record.data.len()
-    }
-}
-
 impl StreamShared {
     pub(crate) fn new(
         name: Arc<str>,
@@ -145,49 +129,6 @@ impl StreamShared {
                 log: Log::default(),
             }),
         }
-    }
-
-    /// Checks a user record and hashes its partition key. Runs on: any thread, without the lock.
-    ///
-    /// # Errors
-    /// What is wrong with the user record, or with the way it is put.
-    #[inline]
-    pub(crate) fn prepare<'a>(&self, record: UserRecord<'a>, opaque: Option<u64>) -> Result<Prepared<'a>, PutError> {
-        self.check(&record, opaque)?;
-        let key_digest = key_digest(record.partition_key);
-        let hash_key = self.needs_hash_keys.load(Relaxed).then(|| hash_key(&record, key_digest));
-        Ok(Prepared { hashed: Hashed { record, key_digest, hash_key }, opaque })
-    }
-
-    /// The same for many; each key that is new to the thread's cache is hashed together with the others.
-    ///
-    /// # Errors
-    /// The first thing that is wrong; `out` holds the user records before it.
-    pub(crate) fn prepare_many<'a>(
-        &self,
-        records: impl Iterator<Item = (UserRecord<'a>, Option<u64>)>,
-        out: &mut Vec<Prepared<'a>>,
-    ) -> Result<(), PutError> {
-        let needs_hash_keys = self.needs_hash_keys.load(Relaxed);
-        let mut missing: Vec<usize> = Vec::new();
-        let mut checked = Ok(());
-        for (record, opaque) in records {
-            checked = self.check(&record, opaque);
-            if checked.is_err() {
-                break;
-            }
-            let key_digest = key_digest(record.partition_key);
-            let mut hash_key = record.explicit_hash_key;
-            if needs_hash_keys && hash_key.is_none() {
-                hash_key = keys::find(record.partition_key, key_digest);
-                if hash_key.is_none() {
-                    missing.push(out.len());
-                }
-            }
-            out.push(Prepared { hashed: Hashed { record, key_digest, hash_key }, opaque });
-        }
-        keys::hash_missing(out, &missing);
-        checked
     }
 
     /// Puts user records for which room is reserved, in order, until one is not taken. Gives how many were, and why not more.
@@ -378,29 +319,6 @@ impl StreamShared {
         self.state.lock().ok()?.pipeline.oldest()
     }
 
-    #[inline]
-    fn check(&self, record: &UserRecord<'_>, opaque: Option<u64>) -> Result<(), PutError> {
-        let UserRecord { partition_key, data, .. } = record;
-        // A character takes at least a byte: short keys need no counting.
-        if partition_key.is_empty() || partition_key.len() > MAX_PARTITION_KEY_CHARS {
-            let chars = partition_key.chars().count();
-            if chars == 0 || chars > MAX_PARTITION_KEY_CHARS {
-                return Err(PutError::InvalidPartitionKey { chars });
-            }
-        }
-        if data.len() > self.max_user_record_size {
-            return Err(PutError::RecordTooLarge { len: data.len(), max: self.max_user_record_size });
-        }
-        let len = data.len() + partition_key.len();
-        if len > MAX_KINESIS_RECORD_BYTES {
-            return Err(PutError::RecordTooLarge { len, max: MAX_KINESIS_RECORD_BYTES });
-        }
-        match (&self.delivered, opaque) {
-            (Delivered::Queue(_), None) => Err(PutError::WrongReportMode),
-            (Delivered::Tickets | Delivered::Queue(_), _) => Ok(()),
-        }
-    }
-
     /// Drains the outputs of the state machine under the lock.
     fn drain(&self, state: &mut MutexGuard<'_, State>) -> Aftermath {
         let mut after = Aftermath::default();
@@ -497,10 +415,6 @@ impl Drop for WakeOnPanic<'_> {
 enum Stop {
     NeedsHashKey,
     NotTaken(NotTaken),
-}
-
-fn hash_key(record: &UserRecord<'_>, digest: u64) -> HashKey {
-    record.explicit_hash_key.unwrap_or_else(|| keys::hash_key(record.partition_key, digest))
 }
 
 /// When the driver has something to do.
