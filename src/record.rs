@@ -113,6 +113,7 @@ shared_name! {
 
 /// What is known of a user record's fate in the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Stored {
     /// Certainly not stored.
     No,

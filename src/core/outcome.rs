@@ -13,6 +13,7 @@ pub type ListShardsOutcome = Result<ShardPage, CallFailure>;
 
 /// The fate of one Kinesis record of a PutRecords request.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum EntryOutcome {
     /// Stored.
     Stored {

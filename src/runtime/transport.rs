@@ -16,6 +16,7 @@ pub trait Transport: Send + Sync + 'static {
 
 /// A call to the service.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Request {
     /// PutRecords.
     PutRecords {
@@ -35,6 +36,7 @@ pub enum Request {
 
 /// The answer to the [`Request`] of the same name.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Response {
     /// The answer to PutRecords.
     PutRecords(PutRecordsOutcome),

@@ -130,6 +130,7 @@ pub(crate) fn brief(outcome: &PutRecordsOutcome) -> Result<Vec<String>, (&str, S
     let entry = |entry: &EntryOutcome| match entry {
         EntryOutcome::Stored { shard_id, sequence_number } => format!("{shard_id} {sequence_number}"),
         EntryOutcome::Failed { code, .. } => code.as_str().to_owned(),
+        _ => "something new".to_owned(),
     };
     match outcome {
         Ok(entries) => Ok(entries.iter().map(entry).collect()),

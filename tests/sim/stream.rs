@@ -202,7 +202,7 @@ impl Stream {
                         {
                             decided.push(entry);
                         }
-                        EntryOutcome::Stored { .. } | EntryOutcome::Failed { .. } => {}
+                        _ => {}
                     }
                 }
             }
