@@ -16,7 +16,6 @@ pub trait Transport: Send + Sync + 'static {
 
 /// A call to the service.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub enum Request {
     /// PutRecords.
     PutRecords {
@@ -36,7 +35,6 @@ pub enum Request {
 
 /// The answer to the [`Request`] of the same name.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub enum Response {
     /// The answer to PutRecords.
     PutRecords(PutRecordsOutcome),
