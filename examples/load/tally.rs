@@ -33,7 +33,7 @@ impl Tally {
     pub(crate) fn count(&mut self, report: &Report) {
         match report.stored() {
             Stored::Yes => self.stored += 1,
-            Stored::Possibly | Stored::No => self.count_failure(report),
+            _ => self.count_failure(report),
         }
     }
 
@@ -74,7 +74,7 @@ impl Tally {
             .get_or_insert_with(|| format!("{code}: {}", report.error_message().unwrap_or("the service said nothing")));
         match report.stored() {
             Stored::Possibly => self.possibly_stored += 1,
-            Stored::Yes | Stored::No => *self.failed.entry(code).or_default() += 1,
+            _ => *self.failed.entry(code).or_default() += 1,
         }
     }
 
