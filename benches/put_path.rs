@@ -1,7 +1,7 @@
 //! What a put costs the caller: nanoseconds of CPU a user record of 100 B, up to and including aggregation. Rounds fill some of the
 //! budget; the transport answers only between them, so that hashing and encoding do not take part in the measurement.
 //!
-//! `cargo bench --bench put_path`
+//! `cargo bench --bench put_path -- [PART OF A NAME]`
 #![allow(clippy::disallowed_methods, missing_docs)]
 
 use std::future::Future;
@@ -14,6 +14,9 @@ use kinesis_producer::config::Config;
 use kinesis_producer::transport::{EntryOutcome, Request, Response, Shard, ShardPage, Transport};
 use kinesis_producer::{HashKey, ReportMode, SequenceNumber, ShardId, UserRecord, blocking};
 use tokio::sync::Semaphore;
+
+/// Puts a user record for each key.
+type Put = fn(&blocking::Stream, &[String], &[u8]);
 
 const SIZE: usize = 100;
 const ROUND: usize = 200_000;
@@ -97,7 +100,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// Median nanoseconds of the callers' CPU a user record.
-fn measure(name: &str, keys: &[String], callers: usize, put: impl Fn(&blocking::Stream, &[String], &[u8]) + Sync) {
+fn measure(name: &str, keys: &[String], callers: usize, put: Put) {
     let gate = Arc::new(Semaphore::new(1));
     let (producer, stream) = producer(&gate);
     let data = vec![7_u8; SIZE];
@@ -158,11 +161,16 @@ fn put_many(stream: &blocking::Stream, keys: &[String], data: &[u8]) {
 fn main() {
     let unique = keys(ROUND);
     let thousand: Vec<String> = keys(1000).into_iter().cycle().take(ROUND).collect();
+    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with("--")).unwrap_or_default();
     println!("{:44} {:>10} {:>11}", "100 B, keys of 20 B, 4 shards, tickets", "CPU/record", "rate");
     for callers in [1, 2] {
-        measure(&format!("try_put, 1,000 keys, {callers} caller(s)"), &thousand, callers, try_put);
-        measure(&format!("try_put, unique keys, {callers} caller(s)"), &unique, callers, try_put);
-        measure(&format!("put_many, 1,000 keys, {callers} caller(s)"), &thousand, callers, put_many);
-        measure(&format!("put_many, unique keys, {callers} caller(s)"), &unique, callers, put_many);
+        for (name, put) in [("try_put", try_put as Put), ("put_many", put_many)] {
+            for (kind, keys) in [("1,000", &thousand), ("unique", &unique)] {
+                let name = format!("{name}, {kind} keys, {callers} caller(s)");
+                if name.contains(&wanted) {
+                    measure(&name, keys, callers, put);
+                }
+            }
+        }
     }
 }

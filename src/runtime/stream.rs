@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, LockResult, Mutex, MutexGuard, TryLockError};
 use std::task::Waker;
 
 use tokio::sync::Notify;
@@ -157,11 +157,26 @@ impl StreamShared {
         (taken, None)
     }
 
+    /// Takes the lock for a put. Others hold it for a slice at most, which takes less than going to sleep and being woken: looks
+    /// again for about as long before it sleeps.
+    #[inline]
+    fn lock(&self) -> LockResult<MutexGuard<'_, State>> {
+        for pause in [0, 4, 8, 16, 32, 32, 32, 32, 32] {
+            (0..pause).for_each(|_| std::hint::spin_loop());
+            match self.state.try_lock() {
+                Ok(state) => return Ok(state),
+                Err(TryLockError::Poisoned(poisoned)) => return Err(poisoned),
+                Err(TryLockError::WouldBlock) => {}
+            }
+        }
+        self.state.lock()
+    }
+
     #[inline]
     fn put_slice(&self, slice: &[Prepared<'_>], placed: &mut impl FnMut(Placed)) -> (usize, Option<Stop>) {
         let now = self.clock.now();
         let _wake = WakeOnPanic(&self.wake_driver);
-        let Ok(mut state) = self.state.lock() else {
+        let Ok(mut state) = self.lock() else {
             return (0, Some(Stop::NotTaken(NotTaken::Refused(PutError::Poisoned))));
         };
         let State { pipeline, side, closed, held, armed, in_line, .. } = &mut *state;
