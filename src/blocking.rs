@@ -50,6 +50,15 @@ impl Producer {
         self.inner.poll_reports(most, timeout)
     }
 
+    /// See [`crate::Producer::reports_fd`].
+    ///
+    /// # Errors
+    /// As there.
+    #[cfg(unix)]
+    pub fn reports_fd(&self) -> Result<std::os::fd::BorrowedFd<'_>, Error> {
+        self.inner.reports_fd()
+    }
+
     /// See [`crate::Producer::flush`].
     #[must_use]
     pub fn flush(&self, timeout: Duration) -> bool {
@@ -139,8 +148,23 @@ impl Stream {
         self.inner.try_put_detached(record, opaque)
     }
 
+    /// Puts many user records, each with its number, without tickets, waiting up to `timeout` for room; what was accepted until
+    /// then stays accepted.
+    pub fn put_many_detached<'a>(
+        &self,
+        records: impl IntoIterator<Item = (UserRecord<'a>, u64)>,
+        timeout: Duration,
+    ) -> PutMany {
+        let mut many = PutMany::default();
+        let done = self.wait(self.inner.put_many_detached_into(records, &mut many), timeout).is_some();
+        if !done {
+            many.stopped = Some(PutError::TimedOut);
+        }
+        many
+    }
+
     /// See [`crate::Stream::try_put_many_detached`].
-    pub fn try_put_many_detached(&self, records: &[(UserRecord<'_>, u64)]) -> PutMany {
+    pub fn try_put_many_detached<'a>(&self, records: impl IntoIterator<Item = (UserRecord<'a>, u64)>) -> PutMany {
         self.inner.try_put_many_detached(records)
     }
 

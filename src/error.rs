@@ -6,68 +6,61 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-/// The kinds of errors, with numbers that never change. Every [`PutError`] and [`Error`] has one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-#[repr(i32)]
-pub enum ErrorKind {
-    /// The budget of outstanding user records (or the shard's share of it) is used up; nothing was kept.
-    QueueFull = 1,
-    /// The time given for waiting passed; nothing was kept.
-    TimedOut = 2,
-    /// The user record's data or data and partition key are too large.
-    RecordTooLarge = 3,
-    /// The partition key is empty or longer than 256 characters.
-    InvalidPartitionKey = 4,
-    /// The explicit hash key is not a decimal number from 0 to 2^128 − 1.
-    InvalidHashKey = 5,
-    /// The producer is closed or closing.
-    Closed = 6,
-    /// A bug stopped the producer; its outstanding user records were reported `Aborted`.
-    Poisoned = 7,
-    /// This form of put does not fit the producer's way of reporting.
-    WrongReportMode = 8,
-    /// Neither an ARN nor a stream name that Kinesis allows.
-    InvalidStreamName = 9,
-    /// One or more settings are unknown, unreadable or out of range.
-    InvalidConfig = 20,
-    /// No region is configured and none was found in the environment.
-    NoRegion = 21,
-    /// No credentials were found.
-    NoCredentials = 22,
-    /// A file that the configuration names cannot be read or used.
-    Io = 23,
-    /// The runtime could not be started.
-    Runtime = 24,
-    /// An aggregate cannot be read.
-    InvalidAggregate = 40,
+macro_rules! error_kinds {
+    ($($name:ident = $code:literal, $description:literal;)*) => {
+        /// The kinds of errors, with numbers that never change. Every [`PutError`] and [`Error`] has one.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        #[repr(i32)]
+        pub enum ErrorKind {
+            $(#[doc = $description] $name = $code,)*
+        }
+
+        impl ErrorKind {
+            /// Every kind, for tables at run time.
+            pub const ALL: &[ErrorKind] = &[$(ErrorKind::$name),*];
+
+            /// Its name, as it is spelt here.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(ErrorKind::$name => stringify!($name),)*
+                }
+            }
+
+            /// What it means, in a sentence.
+            #[must_use]
+            pub const fn description(self) -> &'static str {
+                match self {
+                    $(ErrorKind::$name => $description,)*
+                }
+            }
+
+            /// The stable number.
+            #[must_use]
+            pub const fn code(self) -> i32 {
+                self as i32
+            }
+        }
+    };
 }
 
-impl ErrorKind {
-    /// Every kind, for tables at run time.
-    pub const ALL: &[ErrorKind] = &[
-        ErrorKind::QueueFull,
-        ErrorKind::TimedOut,
-        ErrorKind::RecordTooLarge,
-        ErrorKind::InvalidPartitionKey,
-        ErrorKind::InvalidHashKey,
-        ErrorKind::Closed,
-        ErrorKind::Poisoned,
-        ErrorKind::WrongReportMode,
-        ErrorKind::InvalidStreamName,
-        ErrorKind::InvalidConfig,
-        ErrorKind::NoRegion,
-        ErrorKind::NoCredentials,
-        ErrorKind::Io,
-        ErrorKind::Runtime,
-        ErrorKind::InvalidAggregate,
-    ];
-
-    /// The stable number.
-    #[must_use]
-    pub const fn code(self) -> i32 {
-        self as i32
-    }
+error_kinds! {
+    QueueFull = 1, "The budget of outstanding user records (or the shard's share of it) is used up; nothing was kept.";
+    TimedOut = 2, "The time given for waiting passed; nothing was kept.";
+    RecordTooLarge = 3, "The user record's data or data and partition key are too large.";
+    InvalidPartitionKey = 4, "The partition key is empty or longer than 256 characters.";
+    InvalidHashKey = 5, "The explicit hash key is not a decimal number from 0 to 2^128 − 1.";
+    Closed = 6, "The producer is closed or closing.";
+    Poisoned = 7, "A bug stopped the producer; its outstanding user records were reported `Aborted`.";
+    WrongReportMode = 8, "This form of put does not fit the producer's way of reporting.";
+    InvalidStreamName = 9, "Neither an ARN nor a stream name that Kinesis allows.";
+    InvalidConfig = 20, "One or more settings are unknown, unreadable or out of range.";
+    NoRegion = 21, "No region is configured and none was found in the environment.";
+    NoCredentials = 22, "No credentials were found.";
+    Io = 23, "A file that the configuration names cannot be read or used.";
+    Runtime = 24, "The runtime could not be started.";
+    InvalidAggregate = 40, "An aggregate cannot be read.";
 }
 
 /// Why a put was refused. Nothing was kept: the caller still owns the user record, and no report will come.
@@ -180,6 +173,21 @@ pub enum Failure {
     CountMismatch,
     /// The producer was closed, aborted or dropped first.
     Aborted,
+}
+
+impl Failure {
+    /// A stable number, which bindings share; 0 stands for no failure.
+    #[must_use]
+    pub const fn number(&self) -> i32 {
+        match self {
+            Failure::Expired => 1,
+            Failure::Throttled => 2,
+            Failure::WrongShard => 3,
+            Failure::Service(_) => 4,
+            Failure::CountMismatch => 5,
+            Failure::Aborted => 6,
+        }
+    }
 }
 
 impl fmt::Display for Failure {

@@ -55,6 +55,16 @@ impl Producer {
         self.shared.poll_reports(most, timeout)
     }
 
+    /// A file descriptor for programs that wait with `poll` or `epoll`: readable as long as there are reports to take, and for
+    /// good once no more will come. It belongs to the producer; never read from it.
+    ///
+    /// # Errors
+    /// `WrongReportMode` unless it was built with [`ReportMode::Queue`]; `Runtime` if there are no more descriptors.
+    #[cfg(unix)]
+    pub fn reports_fd(&self) -> Result<std::os::fd::BorrowedFd<'_>, Error> {
+        self.shared.reports_fd()
+    }
+
     /// Sends what was accepted so far without further linger, and waits until it is decided, at most `timeout`. Returns whether
     /// it is. Pacing and backoff go on as they are.
     pub async fn flush(&self, timeout: Duration) -> bool {
@@ -258,9 +268,9 @@ impl Stream {
     }
 
     /// Puts a prefix of `records`, each with its number, without tickets, as far as there is room.
-    pub fn try_put_many_detached(&self, records: &[(UserRecord<'_>, u64)]) -> PutMany {
+    pub fn try_put_many_detached<'a>(&self, records: impl IntoIterator<Item = (UserRecord<'a>, u64)>) -> PutMany {
         let mut many = PutMany::default();
-        self.in_chunks(records.iter().map(|(record, opaque)| (*record, Some(*opaque))), &mut many, |prepared, many| {
+        self.in_chunks(records.into_iter().map(with_number), &mut many, |prepared, many| {
             many.stopped = self.shared.try_put_all(prepared, |_| many.accepted += 1).1;
         });
         many
@@ -270,19 +280,9 @@ impl Stream {
     ///
     /// # Cancel safety
     /// A future dropped before it is ready has put some prefix.
-    pub async fn put_many_detached(&self, records: &[(UserRecord<'_>, u64)]) -> PutMany {
+    pub async fn put_many_detached<'a>(&self, records: impl IntoIterator<Item = (UserRecord<'a>, u64)>) -> PutMany {
         let mut many = PutMany::default();
-        let mut prepared = Vec::with_capacity(CHUNK.min(records.len()));
-        for chunk in records.chunks(CHUNK) {
-            prepared.clear();
-            let chunk = chunk.iter().map(|(record, opaque)| (*record, Some(*opaque)));
-            let checked = self.shared.prepare_many(chunk, &mut prepared);
-            let put = self.shared.put_all(&prepared, &mut |_| many.accepted += 1).await;
-            many.stopped = put.and(checked).err();
-            if many.stopped.is_some() {
-                break;
-            }
-        }
+        self.put_many_detached_into(records, &mut many).await;
         many
     }
 
@@ -313,17 +313,38 @@ impl Stream {
         }
     }
 
+    pub(crate) async fn put_many_detached_into<'a>(
+        &self,
+        records: impl IntoIterator<Item = (UserRecord<'a>, u64)>,
+        many: &mut PutMany,
+    ) {
+        let mut records = records.into_iter().map(with_number);
+        let mut prepared = Vec::with_capacity(CHUNK.min(records.size_hint().0));
+        while many.stopped.is_none() {
+            prepared.clear();
+            let checked = self.shared.prepare_many(records.by_ref().take(CHUNK), &mut prepared);
+            if prepared.is_empty() && checked.is_ok() {
+                return;
+            }
+            let put = self.shared.put_all(&prepared, &mut |_| many.accepted += 1).await;
+            many.stopped = put.and(checked).err();
+        }
+    }
+
     /// Prepares user records chunk by chunk and puts each chunk, until something stops it.
     fn in_chunks<'a>(
         &self,
-        mut records: impl ExactSizeIterator<Item = (UserRecord<'a>, Option<u64>)>,
+        mut records: impl Iterator<Item = (UserRecord<'a>, Option<u64>)>,
         many: &mut PutMany,
         mut put: impl FnMut(&[Prepared<'a>], &mut PutMany),
     ) {
-        let mut prepared = Vec::with_capacity(CHUNK.min(records.len()));
-        while records.len() > 0 && many.stopped.is_none() {
+        let mut prepared = Vec::with_capacity(CHUNK.min(records.size_hint().0));
+        while many.stopped.is_none() {
             prepared.clear();
             let checked = self.shared.prepare_many(records.by_ref().take(CHUNK), &mut prepared);
+            if prepared.is_empty() && checked.is_ok() {
+                return;
+            }
             put(&prepared, many);
             many.stopped = many.stopped.or(checked.err());
         }
@@ -354,6 +375,10 @@ pub struct PutMany {
 fn many_add(accepted: &mut usize, tickets: &mut Vec<Ticket>, placed: Placed) {
     *accepted += 1;
     tickets.extend(into_ticket(placed));
+}
+
+fn with_number((record, opaque): (UserRecord<'_>, u64)) -> (UserRecord<'_>, Option<u64>) {
+    (record, Some(opaque))
 }
 
 fn into_ticket(placed: Placed) -> Option<Ticket> {

@@ -103,7 +103,7 @@ impl<'a> Putter<'a> {
             let mut rest = records.as_slice();
             while !rest.is_empty() {
                 let PutMany { accepted, stopped, .. } =
-                    wait_for(&self.waker, self.stream.put_many_detached(rest), || {});
+                    wait_for(&self.waker, self.stream.put_many_detached(rest.iter().copied()), || {});
                 rest = &rest[accepted..];
                 match stopped {
                     // All is decided and only untaken reports fill the queue: another thread takes them.

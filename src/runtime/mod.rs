@@ -11,6 +11,8 @@ mod producer;
 mod put;
 mod reports;
 mod side;
+#[cfg(unix)]
+mod signal;
 mod slots;
 mod stream;
 #[cfg(test)]

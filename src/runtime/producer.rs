@@ -18,6 +18,8 @@ use super::transport::Transport;
 use super::worker::{Worker, spawn_thread};
 use crate::config::Config;
 use crate::error::Error;
+#[cfg(unix)]
+use crate::error::ErrorKind;
 use crate::metrics::Counters;
 use crate::time::Time;
 
@@ -147,6 +149,21 @@ impl ProducerShared {
         }
     }
 
+    /// What is readable while there are reports in the queue.
+    ///
+    /// # Errors
+    /// `WrongReportMode` if the caller takes no reports from a queue; `Runtime`.
+    #[cfg(unix)]
+    pub(crate) fn reports_fd(&self) -> Result<std::os::fd::BorrowedFd<'_>, Error> {
+        match &self.delivered {
+            Delivered::Queue(queue) if !queue.is_dispatched() => queue.fd(),
+            Delivered::Queue(_) | Delivered::Tickets => {
+                let message = "this producer reports by ticket or callback: there is no queue of reports to wait for";
+                Err(Error::new(ErrorKind::WrongReportMode, message))
+            }
+        }
+    }
+
     /// Ends the linger of all accepted user records and waits until they are decided, or until `deadline`. Returns whether they
     /// are.
     pub(crate) async fn flush(self: Arc<ProducerShared>, deadline: Time) -> bool {
@@ -208,12 +225,13 @@ fn start_dispatcher(mut callback: Box<dyn FnMut(Reports) + Send>) -> Result<Arc<
     let taken = Arc::clone(&queue);
     spawn_thread("kinesis-reports", move || {
         taken.dispatch_here();
-        while let Some(reports) = taken.next() {
+        while let Some((reports, room)) = taken.next() {
             // A panic of the caller's must not silence the reports that follow.
             let call = std::panic::AssertUnwindSafe(|| callback(reports));
             if std::panic::catch_unwind(call).is_err() {
                 tracing::error!("the report callback panicked; its reports count as delivered");
             }
+            room.give_back();
         }
     })?;
     Ok(queue)

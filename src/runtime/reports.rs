@@ -2,15 +2,22 @@
 //! caller's callback.
 
 use std::collections::VecDeque;
+#[cfg(unix)]
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
 
 use super::budget::Budget;
 use super::clock::Clock;
+#[cfg(unix)]
+use super::signal::Signal;
 use crate::core::{Report, ReportBatch};
+#[cfg(unix)]
+use crate::error::Error;
+use crate::error::Failure;
 use crate::time::Time;
 
-/// User records decided together, with the numbers that their puts gave. One batch's reports stand at consecutive positions.
+/// User records decided together, with the numbers that their puts gave. Their reports stand at consecutive positions of the batch.
 #[derive(Debug)]
 pub(crate) struct Delivery {
     pub(crate) batch: Arc<ReportBatch>,
@@ -33,11 +40,19 @@ impl Budgets {
     }
 }
 
-/// Reports taken together. Their user records count as outstanding until it is dropped.
+/// Reports taken together.
 #[derive(Debug, Default)]
 pub struct Reports {
-    deliveries: Vec<Delivery>,
+    /// Each with the number of reports before it.
+    runs: Vec<(usize, Run)>,
     len: usize,
+}
+
+#[derive(Debug)]
+struct Run {
+    batch: Arc<ReportBatch>,
+    position: u32,
+    opaques: Vec<u64>,
 }
 
 impl Reports {
@@ -55,19 +70,39 @@ impl Reports {
 
     /// Each report with the number that its put gave.
     pub fn iter(&self) -> impl Iterator<Item = (u64, Report)> + '_ {
-        self.deliveries.iter().flat_map(|delivery| {
-            let numbered = (delivery.position..).zip(&delivery.opaques);
-            numbered.map(|(position, opaque)| (*opaque, delivery.batch.report(position)))
+        self.runs.iter().flat_map(|(_, run)| {
+            let numbered = (run.position..).zip(&run.opaques);
+            numbered.map(|(position, opaque)| (*opaque, run.batch.report(position)))
         })
+    }
+
+    /// One of them, with the number that its put gave.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<(u64, Report)> {
+        let place = self.runs.partition_point(|(before, _)| *before <= index).checked_sub(1)?;
+        let (before, run) = self.runs.get(place)?;
+        let offset = index - before;
+        let opaque = run.opaques.get(offset)?;
+        Some((*opaque, run.batch.report(run.position + offset as u32)))
+    }
+
+    /// The number that each put gave, with its failure if there is one: cheaper than [`iter`](Reports::iter).
+    pub fn failures(&self) -> impl Iterator<Item = (u64, Option<&Failure>)> + '_ {
+        self.runs.iter().flat_map(|(_, run)| run.opaques.iter().map(|opaque| (*opaque, run.batch.failure())))
     }
 }
 
-impl Drop for Reports {
-    fn drop(&mut self) {
-        for delivery in &self.deliveries {
-            for budget in delivery.budgets.all() {
-                budget.take_untaken(delivery.opaques.len());
-                budget.release(delivery.opaques.len(), delivery.bytes);
+/// What taken reports counted for: given back once they are delivered.
+#[derive(Debug)]
+#[must_use = "room that is not given back is lost"]
+pub(crate) struct Room(Vec<(Budgets, usize, usize)>);
+
+impl Room {
+    pub(crate) fn give_back(self) {
+        for (budgets, records, bytes) in self.0 {
+            for budget in budgets.all() {
+                budget.take_untaken(records);
+                budget.release(records, bytes);
             }
         }
     }
@@ -80,6 +115,9 @@ pub(crate) struct ReportQueue {
     arrived: Condvar,
     /// The thread that runs the callback, if there is one.
     dispatcher: OnceLock<ThreadId>,
+    /// For programs that wait for many things at once.
+    #[cfg(unix)]
+    signal: OnceLock<Signal>,
 }
 
 #[derive(Debug, Default)]
@@ -98,13 +136,38 @@ impl ReportQueue {
         for delivery in &deliveries {
             delivery.budgets.all().for_each(|budget| budget.add_untaken(delivery.opaques.len()));
         }
-        self.lock().deliveries.extend(deliveries);
+        let mut queue = self.lock();
+        queue.deliveries.extend(deliveries);
+        self.show(&queue);
+        drop(queue);
         self.arrived.notify_one();
+    }
+
+    /// What a program can wait on with `poll` or `epoll`: readable as long as there are reports, and for good once no more will
+    /// come.
+    ///
+    /// # Errors
+    /// `Runtime` if the system has no more descriptors.
+    #[cfg(unix)]
+    pub(crate) fn fd(&self) -> Result<BorrowedFd<'_>, Error> {
+        let queue = self.lock();
+        if self.signal.get().is_none() {
+            let _ = self.signal.set(Signal::new()?);
+        }
+        self.show(&queue);
+        drop(queue);
+        Ok(self.signal.get().expect("it was set above").as_fd())
     }
 
     /// From now on the calling thread takes what comes.
     pub(crate) fn dispatch_here(&self) {
         let _ = self.dispatcher.set(std::thread::current().id());
+    }
+
+    /// Whether a thread of its own takes what comes, and no caller may.
+    #[cfg(unix)]
+    pub(crate) fn is_dispatched(&self) -> bool {
+        self.dispatcher.get().is_some()
     }
 
     /// Whether the calling thread must not wait for others to take reports: it is the one that does, or it is a program's that
@@ -115,7 +178,10 @@ impl ReportQueue {
 
     /// No more will come: those who wait get what there is.
     pub(crate) fn end(&self) {
-        self.lock().ended = true;
+        let mut queue = self.lock();
+        queue.ended = true;
+        self.show(&queue);
+        drop(queue);
         self.arrived.notify_all();
     }
 
@@ -129,16 +195,19 @@ impl ReportQueue {
             }
             queue = self.arrived.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        let reports = queue.take(most);
+        let (reports, room) = queue.take(most);
         // One arrival wakes one thread; what is left is for the next.
         if !queue.deliveries.is_empty() {
             self.arrived.notify_one();
         }
+        self.show(&queue);
+        drop(queue);
+        room.give_back();
         reports
     }
 
-    /// Waits for something; `None` when no more will come.
-    pub(crate) fn next(&self) -> Option<Reports> {
+    /// Waits for something; `None` when no more will come. The room is to be given back once the reports are delivered.
+    pub(crate) fn next(&self) -> Option<(Reports, Room)> {
         let mut queue = self.lock();
         loop {
             if !queue.deliveries.is_empty() {
@@ -151,22 +220,33 @@ impl ReportQueue {
         }
     }
 
+    /// Tells the signal whether there is something to take.
+    #[cfg_attr(not(unix), allow(unused_variables, clippy::unused_self))]
+    fn show(&self, queue: &Queue) {
+        #[cfg(unix)]
+        if let Some(signal) = self.signal.get() {
+            signal.set(queue.ended || !queue.deliveries.is_empty());
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Queue {
-    fn take(&mut self, most: usize) -> Reports {
+    fn take(&mut self, most: usize) -> (Reports, Room) {
         let mut reports = Reports::default();
-        while let Some(delivery) = self.deliveries.front() {
-            let len = reports.len + delivery.opaques.len();
-            if len > most && !reports.is_empty() {
-                break;
-            }
-            reports.len = len;
-            reports.deliveries.extend(self.deliveries.pop_front());
+        let mut room = Vec::new();
+        while let Some(delivery) =
+            self.deliveries.pop_front_if(|next| reports.is_empty() || reports.len + next.opaques.len() <= most)
+        {
+            let Delivery { batch, position, opaques, bytes, budgets } = delivery;
+            room.push((budgets, opaques.len(), bytes));
+            let before = reports.len;
+            reports.len += opaques.len();
+            reports.runs.push((before, Run { batch, position, opaques }));
         }
-        reports
+        (reports, Room(room))
     }
 }

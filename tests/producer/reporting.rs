@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+use kinesis_producer::error::ErrorKind;
 use kinesis_producer::{Failure, PutError, ReportMode, Reports, Stored, blocking};
 
 use super::transport::Answer;
@@ -48,7 +49,7 @@ async fn a_transport_that_panics_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_queue_gives_one_report_a_number_and_holds_the_room_until_it_is_dropped() {
+async fn a_queue_gives_one_report_a_number_and_holds_the_room_until_they_are_taken() {
     let (producer, stream, _) = start(config().max_outstanding_records(3), ReportMode::Queue).await;
     assert_eq!(stream.try_put(record(b"0")).unwrap_err(), PutError::WrongReportMode);
     for n in 0..3 {
@@ -64,9 +65,13 @@ async fn a_queue_gives_one_report_a_number_and_holds_the_room_until_it_is_droppe
     let mut numbers: Vec<u64> = reports.iter().flat_map(Reports::iter).map(|(number, _)| number).collect();
     numbers.sort_unstable();
     assert_eq!(numbers, [0, 1, 2]);
-    assert_eq!(producer.outstanding().records, 3);
-    drop(reports);
     assert_eq!(producer.outstanding().records, 0);
+    for reports in &reports {
+        let each: Vec<u64> = (0..reports.len()).map(|row| reports.get(row).unwrap().0).collect();
+        assert_eq!(each, reports.iter().map(|(number, _)| number).collect::<Vec<_>>());
+        assert!(reports.get(reports.len()).is_none());
+        assert!(reports.failures().all(|(_, failure)| failure.is_none()));
+    }
     soon(stream.put_detached(record(b"2"), 3)).await.unwrap();
     assert_eq!(producer.close(LONG).await, 0);
     assert_eq!(producer.poll_reports(100, LONG).iter().map(|(number, _)| number).collect::<Vec<_>>(), [3]);
@@ -99,7 +104,7 @@ async fn each_of_several_who_poll_gets_its_part_of_one_arrival() {
         let polls: Vec<_> = (0..4).map(|_| scope.spawn(move || producer.poll_reports(1, LONG).len())).collect();
         std::thread::sleep(SHORT);
         let records: Vec<_> = (0..400).map(|n| (record(&large), n)).collect();
-        assert_eq!(stream.try_put_many_detached(&records).accepted, 400);
+        assert_eq!(stream.try_put_many_detached(records).accepted, 400);
         assert!(tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(producer.flush(LONG))));
         assert!(polls.into_iter().all(|poll| poll.join().unwrap() > 0));
     });
@@ -178,4 +183,32 @@ fn puts_wait_for_the_callback_unless_they_are_made_in_it() {
     go_on.send(()).unwrap();
     stream.put_detached(record(b"3"), 3, LONG).unwrap();
     assert_eq!(producer.close(LONG), 0);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_descriptor_is_readable_as_long_as_there_are_reports_and_after_the_end() {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+    let (producer, stream, _) = start(config(), ReportMode::Queue).await;
+    let is_readable = |timeout: PollTimeout| {
+        let mut fds = [PollFd::new(producer.reports_fd().unwrap(), PollFlags::POLLIN)];
+        poll(&mut fds, timeout).unwrap() == 1
+    };
+    assert!(!is_readable(PollTimeout::ZERO));
+    for n in 0..2 {
+        stream.try_put_detached(record(&[1; 1000]), n).unwrap();
+    }
+    assert!(is_readable(PollTimeout::try_from(LONG).unwrap()));
+    assert!(soon(producer.flush(LONG)).await);
+    while producer.outstanding().records > 0 {
+        assert!(is_readable(PollTimeout::ZERO));
+        assert!(!producer.poll_reports(1, Duration::ZERO).is_empty());
+    }
+    assert!(!is_readable(PollTimeout::ZERO));
+    producer.abort();
+    assert!(is_readable(PollTimeout::ZERO), "nobody waits for what never comes");
+
+    let (producer, _, _) = start(config(), ReportMode::Tickets).await;
+    assert_eq!(producer.reports_fd().unwrap_err().kind(), ErrorKind::WrongReportMode);
 }
