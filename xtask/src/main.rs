@@ -1,5 +1,6 @@
 //! The project's own commands, `cargo xtask …`: each is a list of named steps (`steps`).
 
+mod header;
 mod steps;
 
 use std::process::ExitCode;
@@ -22,9 +23,16 @@ enum Command {
     Test,
     /// Writes the generated pages anew: CONFIGURATION.md.
     Docs,
+    /// Writes include/kinesis_producer.h anew from bindings/c.
+    Header {
+        /// Writes nothing, and fails if the header is not what it should be.
+        #[arg(long)]
+        verify: bool,
+    },
 }
 
 const TEST: &[Step] = &[
+    Step::cargo("include/kinesis_producer.h is up to date", &["xtask", "header", "--verify"]),
     // Benches are left to clippy, which compiles them: their harnesses do not know tests.
     Step::cargo(
         "tests and examples",
@@ -43,5 +51,6 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Test => steps::run(TEST, skipping_fails),
         Command::Docs => steps::run(DOCS, skipping_fails),
+        Command::Header { verify } => header::write(verify),
     }
 }

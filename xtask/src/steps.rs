@@ -100,7 +100,7 @@ fn is_installed(program: &str) -> bool {
     env::split_paths(&path).any(|folder: PathBuf| folder.join(program).is_file())
 }
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the project's root")
 }
 
