@@ -7,9 +7,9 @@ use crate::steps::root;
 /// Writes the header, or with `verify` only compares it.
 pub(crate) fn write(verify: bool) -> ExitCode {
     let place = root().join("include/kinesis_producer.h");
-    let header = cbindgen::Config::from_file(root().join("bindings/c/cbindgen.toml")).and_then(|config| {
-        Ok(cbindgen::generate_with_config(root().join("bindings/c"), config).map_err(|e| e.to_string())?)
-    });
+    let crate_folder = root().join("bindings/c");
+    let header = cbindgen::Config::from_file(crate_folder.join("cbindgen.toml"))
+        .and_then(|config| cbindgen::generate_with_config(&crate_folder, config).map_err(|error| error.to_string()));
     let mut text = Vec::new();
     match header {
         Ok(header) => header.write(&mut text),

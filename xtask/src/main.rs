@@ -1,6 +1,7 @@
 //! The project's own commands, `cargo xtask …`: each is a list of named steps (`steps`).
 
 mod header;
+mod install;
 mod steps;
 
 use std::process::ExitCode;
@@ -29,6 +30,8 @@ enum Command {
         #[arg(long)]
         verify: bool,
     },
+    /// Builds the C library and installs headers, libraries, pkg-config file and CMake package under a prefix.
+    Install(install::Install),
 }
 
 const TEST: &[Step] = &[
@@ -52,5 +55,6 @@ fn main() -> ExitCode {
         Command::Test => steps::run(TEST, skipping_fails),
         Command::Docs => steps::run(DOCS, skipping_fails),
         Command::Header { verify } => header::write(verify),
+        Command::Install(install) => install.run(),
     }
 }

@@ -23,8 +23,10 @@ pub struct kp_config_t {
 /// Ownership: the caller's, until kp_producer_new takes it; otherwise free it by kp_config_free. Threads: any. Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn kp_config_new() -> *mut kp_config_t {
-    init();
-    guard(std::ptr::null_mut(), || Box::into_raw(Box::default()))
+    guard(std::ptr::null_mut(), || {
+        init();
+        Box::into_raw(Box::default())
+    })
 }
 
 /// Frees settings that no producer took; NULL is allowed.
@@ -111,8 +113,8 @@ pub unsafe extern "C" fn kp_config_set_report_callback(
     user_data: *mut c_void,
     finalizer: kp_finalizer_fn,
 ) -> *mut kp_error_t {
-    let user_data = UserData::new(user_data, finalizer);
     attempt(|| {
+        let user_data = UserData::new(user_data, finalizer);
         // SAFETY: the header asks for a living config.
         let config = unsafe { settings(config)? };
         let callback = callback.ok_or_else(|| Fail::null("callback"))?;
@@ -134,8 +136,8 @@ pub unsafe extern "C" fn kp_config_set_credentials_callback(
     user_data: *mut c_void,
     finalizer: kp_finalizer_fn,
 ) -> *mut kp_error_t {
-    let user_data = UserData::new(user_data, finalizer);
     attempt(|| {
+        let user_data = UserData::new(user_data, finalizer);
         // SAFETY: the header asks for a living config.
         let config = unsafe { settings(config)? };
         let callback = callback.ok_or_else(|| Fail::null("callback"))?;

@@ -53,7 +53,8 @@ pub(crate) fn init() {
         }
         // SAFETY: the handler only adds to an atomic, which is allowed in the child of a fork.
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
-        // This library has a Rust runtime of its own, so that the hook is its own as well.
+        // This library has a Rust runtime of its own, so that the hook is its own as well. Tests want to see what they panic of.
+        #[cfg(not(test))]
         std::panic::set_hook(Box::new(|panic| tracing::error!(target: "kinesis_producer", "internal error: {panic}")));
     });
 }
@@ -126,6 +127,17 @@ pub(crate) unsafe fn text<'a>(pointer: *const c_char, name: &str) -> Result<&'a 
 pub(crate) unsafe fn output<'a, T>(pointer: *mut T, name: &str) -> Result<&'a mut std::mem::MaybeUninit<T>, Fail> {
     // SAFETY: the caller's; nobody reads what was there.
     unsafe { pointer.cast::<std::mem::MaybeUninit<T>>().as_mut() }.ok_or_else(|| Fail::null(name))
+}
+
+/// Writes a result that the caller may not want.
+///
+/// # Safety
+/// It is NULL or may be written to.
+pub(crate) unsafe fn write_if<T>(pointer: *mut T, value: T) {
+    if !pointer.is_null() {
+        // SAFETY: the caller's.
+        unsafe { pointer.write(value) };
+    }
 }
 
 /// Bytes with a length; NULL with length 0 is empty.

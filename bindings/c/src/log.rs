@@ -45,8 +45,8 @@ pub unsafe extern "C" fn kp_log_set_callback(
     user_data: *mut c_void,
     finalizer: kp_finalizer_fn,
 ) -> *mut kp_error_t {
-    let user_data = UserData::new(user_data, finalizer);
     attempt(|| {
+        let user_data = UserData::new(user_data, finalizer);
         init();
         if !(KP_LOG_ERROR..=KP_LOG_DEBUG).contains(&level) {
             let message = format!("level: {level} is none of KP_LOG_ERROR (1) to KP_LOG_DEBUG (4)");

@@ -14,7 +14,7 @@ use crate::config::kp_config_t;
 use crate::error::{Fail, KP_ERR_FORKED, KP_ERR_INVALID_ARGUMENT, KP_ERR_PANIC, KP_ERR_TIMED_OUT, KP_OK, kp_error_t};
 use crate::guard::{
     Handle, attempt, dispatching, generation, guard, handle, handle_named, init, is_dispatching, not_in_callback,
-    output, text,
+    output, text, write_if,
 };
 use crate::reports::kp_reports_t;
 use crate::stream::kp_stream_t;
@@ -222,11 +222,12 @@ pub unsafe extern "C" fn kp_producer_close(
     aborted: *mut usize,
 ) -> *mut kp_error_t {
     attempt(|| {
-        // SAFETY: the header asks for a living producer, and NULL or a place to write to.
-        let (producer, place) = unsafe { (handle_named(producer, "producer")?, aborted.as_mut()) };
+        // SAFETY: the header asks for a living producer.
+        let producer = unsafe { handle_named(producer, "producer")? };
         not_in_callback(producer.number)?;
         let rest = producer.producer.close(duration(timeout_ms));
-        place.map(|place| *place = rest);
+        // SAFETY: the header asks for NULL or a place to write to.
+        unsafe { write_if(aborted, rest) };
         Ok(())
     })
 }
@@ -237,10 +238,11 @@ pub unsafe extern "C" fn kp_producer_close(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kp_producer_abort(producer: *const kp_producer_t, aborted: *mut usize) -> *mut kp_error_t {
     attempt(|| {
-        // SAFETY: the header asks for a living producer, and NULL or a place to write to.
-        let (producer, place) = unsafe { (handle_named(producer, "producer")?, aborted.as_mut()) };
+        // SAFETY: the header asks for a living producer.
+        let producer = unsafe { handle_named(producer, "producer")? };
         let rest = producer.producer.abort();
-        place.map(|place| *place = rest);
+        // SAFETY: the header asks for NULL or a place to write to.
+        unsafe { write_if(aborted, rest) };
         Ok(())
     })
 }
@@ -257,17 +259,18 @@ pub unsafe extern "C" fn kp_producer_outstanding(
     oldest_ms: *mut u64,
 ) -> i32 {
     guard(KP_ERR_PANIC, || {
-        // SAFETY: the header asks for a living producer, and NULL or places to write to.
-        let (producer, records, bytes, oldest_ms) =
-            unsafe { (handle(producer), records.as_mut(), bytes.as_mut(), oldest_ms.as_mut()) };
-        let outstanding = match producer {
+        // SAFETY: the header asks for a living producer.
+        let outstanding = match unsafe { handle(producer) } {
             Ok(producer) => producer.producer.outstanding(),
             Err(code) => return code,
         };
-        records.map(|place| *place = outstanding.records);
-        bytes.map(|place| *place = outstanding.bytes);
         let oldest = outstanding.oldest.unwrap_or_default().as_millis();
-        oldest_ms.map(|place| *place = u64::try_from(oldest).unwrap_or(u64::MAX));
+        // SAFETY: the header asks for NULL or places to write to.
+        unsafe {
+            write_if(records, outstanding.records);
+            write_if(bytes, outstanding.bytes);
+            write_if(oldest_ms, u64::try_from(oldest).unwrap_or(u64::MAX));
+        }
         KP_OK
     })
 }

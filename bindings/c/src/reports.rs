@@ -6,7 +6,7 @@ use std::ffi::{CStr, CString, c_char};
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
-use producer::{Report, Reports, Stored};
+use producer::{Report, Reports, SequenceNumber, ShardId, Stored};
 
 use crate::error::{KP_ERR_INVALID_ARGUMENT, KP_ERR_PANIC, KP_OK, c_string};
 use crate::guard::guard;
@@ -68,10 +68,6 @@ impl kp_reports_t {
         kp_reports_t { reports, opaques, statuses, strings: RefCell::default() }
     }
 
-    fn row(&self, row: usize) -> Option<Report> {
-        self.reports.get(row).map(|(_, report)| report)
-    }
-
     /// The text, NUL-terminated, for as long as the reports live.
     fn keep(&self, text: Option<&str>) -> *const c_char {
         let Some(text) = text.map(c_string) else { return std::ptr::null() };
@@ -86,24 +82,14 @@ impl kp_reports_t {
     }
 }
 
-/// Asks something of a row.
+/// A row.
 ///
 /// # Safety
 /// `reports` is NULL or reports that live.
-unsafe fn ask<T>(
-    reports: *const kp_reports_t,
-    row: usize,
-    otherwise: T,
-    question: impl FnOnce(&kp_reports_t, &Report) -> T,
-) -> T
-where
-    T: Copy,
-{
-    guard(otherwise, || {
-        // SAFETY: the caller's.
-        let Some(reports) = (unsafe { reports.as_ref() }) else { return otherwise };
-        reports.row(row).map_or(otherwise, |report| question(reports, &report))
-    })
+unsafe fn find<'a>(reports: *const kp_reports_t, row: usize) -> Option<(&'a kp_reports_t, Report)> {
+    // SAFETY: the caller's.
+    let reports = unsafe { reports.as_ref() }?;
+    reports.reports.get(row).map(|(_, report)| (reports, report))
 }
 
 /// How many reports; 0 for NULL.
@@ -144,9 +130,10 @@ pub unsafe extern "C" fn kp_reports_statuses(reports: *const kp_reports_t) -> *c
 /// Threads: one at a time. Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kp_reports_stored(reports: *const kp_reports_t, row: usize) -> i32 {
-    // SAFETY: the header asks for NULL or reports that live.
-    guard(KP_STORED_POSSIBLY, || unsafe {
-        ask(reports, row, KP_STORED_NO, |_, report| match report.stored() {
+    guard(KP_STORED_POSSIBLY, || {
+        // SAFETY: the header asks for NULL or reports that live.
+        let found = unsafe { find(reports, row) };
+        found.map_or(KP_STORED_NO, |(_, report)| match report.stored() {
             Stored::No => KP_STORED_NO,
             Stored::Yes => KP_STORED_YES,
             // The type may grow.
@@ -160,9 +147,10 @@ pub unsafe extern "C" fn kp_reports_stored(reports: *const kp_reports_t, row: us
 /// Ownership: the reports'. Threads: one at a time. Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kp_reports_error_code(reports: *const kp_reports_t, row: usize) -> *const c_char {
-    // SAFETY: the header asks for NULL or reports that live.
-    guard(std::ptr::null(), || unsafe {
-        ask(reports, row, std::ptr::null(), |reports, report| {
+    guard(std::ptr::null(), || {
+        // SAFETY: the header asks for NULL or reports that live.
+        let found = unsafe { find(reports, row) };
+        found.map_or(std::ptr::null(), |(reports, report)| {
             reports.keep(report.failure().map(ToString::to_string).as_deref())
         })
     })
@@ -173,9 +161,10 @@ pub unsafe extern "C" fn kp_reports_error_code(reports: *const kp_reports_t, row
 /// Ownership: the reports'. Threads: one at a time. Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kp_reports_error_message(reports: *const kp_reports_t, row: usize) -> *const c_char {
-    // SAFETY: the header asks for NULL or reports that live.
-    guard(std::ptr::null(), || unsafe {
-        ask(reports, row, std::ptr::null(), |reports, report| reports.keep(report.error_message()))
+    guard(std::ptr::null(), || {
+        // SAFETY: the header asks for NULL or reports that live.
+        let found = unsafe { find(reports, row) };
+        found.map_or(std::ptr::null(), |(reports, report)| reports.keep(report.error_message()))
     })
 }
 
@@ -184,9 +173,10 @@ pub unsafe extern "C" fn kp_reports_error_message(reports: *const kp_reports_t, 
 /// Ownership: the reports'. Threads: one at a time. Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kp_reports_shard_id(reports: *const kp_reports_t, row: usize) -> *const c_char {
-    // SAFETY: the header asks for NULL or reports that live.
-    guard(std::ptr::null(), || unsafe {
-        ask(reports, row, std::ptr::null(), |reports, report| reports.keep(report.shard_id().map(|id| id.as_str())))
+    guard(std::ptr::null(), || {
+        // SAFETY: the header asks for NULL or reports that live.
+        let found = unsafe { find(reports, row) };
+        found.map_or(std::ptr::null(), |(reports, report)| reports.keep(report.shard_id().map(ShardId::as_str)))
     })
 }
 
@@ -195,10 +185,11 @@ pub unsafe extern "C" fn kp_reports_shard_id(reports: *const kp_reports_t, row: 
 /// Ownership: the reports'. Threads: one at a time. Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kp_reports_sequence_number(reports: *const kp_reports_t, row: usize) -> *const c_char {
-    // SAFETY: the header asks for NULL or reports that live.
-    guard(std::ptr::null(), || unsafe {
-        ask(reports, row, std::ptr::null(), |reports, report| {
-            reports.keep(report.sequence_number().map(|number| number.as_str()))
+    guard(std::ptr::null(), || {
+        // SAFETY: the header asks for NULL or reports that live.
+        let found = unsafe { find(reports, row) };
+        found.map_or(std::ptr::null(), |(reports, report)| {
+            reports.keep(report.sequence_number().map(SequenceNumber::as_str))
         })
     })
 }
@@ -208,11 +199,11 @@ pub unsafe extern "C" fn kp_reports_sequence_number(reports: *const kp_reports_t
 /// Threads: one at a time. Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kp_reports_sub_sequence_number(reports: *const kp_reports_t, row: usize) -> i64 {
-    // SAFETY: the header asks for NULL or reports that live.
-    guard(-1, || unsafe {
-        ask(reports, row, -1, |_, report| {
-            report.sub_sequence_number().and_then(|number| i64::try_from(number).ok()).unwrap_or(-1)
-        })
+    guard(-1, || {
+        // SAFETY: the header asks for NULL or reports that live.
+        let found = unsafe { find(reports, row) };
+        let number = found.and_then(|(_, report)| report.sub_sequence_number());
+        number.and_then(|number| i64::try_from(number).ok()).unwrap_or(-1)
     })
 }
 
@@ -221,8 +212,11 @@ pub unsafe extern "C" fn kp_reports_sub_sequence_number(reports: *const kp_repor
 /// Threads: one at a time. Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kp_reports_latency_us(reports: *const kp_reports_t, row: usize) -> u64 {
-    // SAFETY: the header asks for NULL or reports that live.
-    guard(0, || unsafe { ask(reports, row, 0, |_, report| micros(report.latency())) })
+    guard(0, || {
+        // SAFETY: the header asks for NULL or reports that live.
+        let found = unsafe { find(reports, row) };
+        found.map_or(0, |(_, report)| micros(report.latency()))
+    })
 }
 
 /// How often the user record was tried, also beyond the attempts that are kept.
@@ -230,8 +224,11 @@ pub unsafe extern "C" fn kp_reports_latency_us(reports: *const kp_reports_t, row
 /// Threads: one at a time. Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kp_reports_attempts_total(reports: *const kp_reports_t, row: usize) -> u32 {
-    // SAFETY: the header asks for NULL or reports that live.
-    guard(0, || unsafe { ask(reports, row, 0, |_, report| report.attempt_count()) })
+    guard(0, || {
+        // SAFETY: the header asks for NULL or reports that live.
+        let found = unsafe { find(reports, row) };
+        found.map_or(0, |(_, report)| report.attempt_count())
+    })
 }
 
 /// How many attempts are kept: all, or the first and the last fifteen.
@@ -239,8 +236,11 @@ pub unsafe extern "C" fn kp_reports_attempts_total(reports: *const kp_reports_t,
 /// Threads: one at a time. Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kp_reports_attempts_len(reports: *const kp_reports_t, row: usize) -> usize {
-    // SAFETY: the header asks for NULL or reports that live.
-    guard(0, || unsafe { ask(reports, row, 0, |_, report| report.attempts().len()) })
+    guard(0, || {
+        // SAFETY: the header asks for NULL or reports that live.
+        let found = unsafe { find(reports, row) };
+        found.map_or(0, |(_, report)| report.attempts().len())
+    })
 }
 
 /// An attempt, by its place among those that are kept. attempt->struct_size must be set.
@@ -254,19 +254,19 @@ pub unsafe extern "C" fn kp_reports_attempt(
     index: usize,
     attempt: *mut kp_attempt_t,
 ) -> i32 {
-    // SAFETY: the header asks for NULL or reports that live, and a struct with its size.
-    guard(KP_ERR_PANIC, || unsafe {
-        ask(reports, row, KP_ERR_INVALID_ARGUMENT, |reports, report| {
-            let Some(found) = report.attempts().nth(index) else { return KP_ERR_INVALID_ARGUMENT };
-            let filled = kp_attempt_t {
-                struct_size: size_of::<kp_attempt_t>(),
-                delay_us: micros(found.delay),
-                duration_us: micros(found.duration),
-                error_code: reports.keep(found.error_code),
-                error_message: reports.keep(found.error_message),
-            };
-            fill(attempt, filled)
-        })
+    guard(KP_ERR_PANIC, || {
+        // SAFETY: the header asks for NULL or reports that live.
+        let Some((reports, report)) = (unsafe { find(reports, row) }) else { return KP_ERR_INVALID_ARGUMENT };
+        let Some(found) = report.attempts().nth(index) else { return KP_ERR_INVALID_ARGUMENT };
+        let filled = kp_attempt_t {
+            struct_size: size_of::<kp_attempt_t>(),
+            delay_us: micros(found.delay),
+            duration_us: micros(found.duration),
+            error_code: reports.keep(found.error_code),
+            error_message: reports.keep(found.error_message),
+        };
+        // SAFETY: the header asks for a struct with its size.
+        unsafe { fill(attempt, filled) }
     })
 }
 
@@ -280,22 +280,23 @@ pub unsafe extern "C" fn kp_reports_user_record(
     row: usize,
     record: *mut kp_user_record_t,
 ) -> i32 {
-    // SAFETY: the header asks for NULL or reports that live, and a struct with its size.
-    guard(KP_ERR_PANIC, || unsafe {
-        ask(reports, row, KP_ERR_INVALID_ARGUMENT, |reports, report| {
-            let Some(found) = report.user_record() else { return KP_ERR_INVALID_ARGUMENT };
-            let hash_key = found.explicit_hash_key.map(|key| key.to_string());
-            let filled = kp_user_record_t {
-                struct_size: size_of::<kp_user_record_t>(),
-                partition_key: found.partition_key.as_ptr().cast(),
-                partition_key_len: found.partition_key.len(),
-                data: found.data.as_ptr(),
-                data_len: found.data.len(),
-                explicit_hash_key: reports.keep(hash_key.as_deref()),
-                explicit_hash_key_len: hash_key.map_or(0, |text| text.len()),
-            };
-            fill(record, filled)
-        })
+    guard(KP_ERR_PANIC, || {
+        // SAFETY: the header asks for NULL or reports that live.
+        let Some((reports, report)) = (unsafe { find(reports, row) }) else { return KP_ERR_INVALID_ARGUMENT };
+        // What it points to is kept by the reports, not by this copy of one.
+        let Some(found) = report.user_record() else { return KP_ERR_INVALID_ARGUMENT };
+        let hash_key = found.explicit_hash_key.map(|key| key.to_string());
+        let filled = kp_user_record_t {
+            struct_size: size_of::<kp_user_record_t>(),
+            partition_key: found.partition_key.as_ptr().cast(),
+            partition_key_len: found.partition_key.len(),
+            data: found.data.as_ptr(),
+            data_len: found.data.len(),
+            explicit_hash_key: reports.keep(hash_key.as_deref()),
+            explicit_hash_key_len: hash_key.map_or(0, |text| text.len()),
+        };
+        // SAFETY: the header asks for a struct with its size.
+        unsafe { fill(record, filled) }
     })
 }
 

@@ -63,8 +63,10 @@ pub unsafe extern "C" fn kp_stream_try_put(
     record: *const kp_user_record_t,
     opaque: u64,
 ) -> i32 {
-    // SAFETY: the same is asked of the caller.
-    guard(KP_ERR_PANIC, || unsafe { kp_stream_put(stream, record, opaque, 0) })
+    guard(KP_ERR_PANIC, || {
+        // SAFETY: the same is asked of the caller.
+        unsafe { kp_stream_put(stream, record, opaque, 0) }
+    })
 }
 
 /// Puts len user records of an array in order, waiting up to timeout_ms for room (0: not at all); the fastest way, together with
