@@ -119,12 +119,7 @@ impl Stream {
 
     /// Puts many user records in order, waiting up to `timeout` for room; what was accepted until then stays accepted.
     pub fn put_many(&self, records: &[UserRecord<'_>], timeout: Duration) -> PutMany {
-        let mut many = PutMany::default();
-        let done = self.wait(self.inner.put_many_into(records, &mut many), timeout).is_some();
-        if !done {
-            many.stopped = Some(PutError::TimedOut);
-        }
-        many
+        self.put_all(records.iter().map(|record| (*record, None)), timeout)
     }
 
     /// See [`crate::Stream::try_put_many`].
@@ -155,12 +150,7 @@ impl Stream {
         records: impl IntoIterator<Item = (UserRecord<'a>, u64)>,
         timeout: Duration,
     ) -> PutMany {
-        let mut many = PutMany::default();
-        let done = self.wait(self.inner.put_many_detached_into(records, &mut many), timeout).is_some();
-        if !done {
-            many.stopped = Some(PutError::TimedOut);
-        }
-        many
+        self.put_all(records.into_iter().map(|(record, opaque)| (record, Some(opaque))), timeout)
     }
 
     /// See [`crate::Stream::try_put_many_detached`].
@@ -172,6 +162,14 @@ impl Stream {
     #[must_use]
     pub fn report(&self, ticket: &mut Ticket, timeout: Duration) -> Option<Report> {
         self.wait(ticket, timeout)
+    }
+
+    fn put_all<'a>(&self, records: impl Iterator<Item = (UserRecord<'a>, Option<u64>)>, timeout: Duration) -> PutMany {
+        let mut many = PutMany::default();
+        if self.wait(self.inner.put_into(records, &mut many), timeout).is_none() {
+            many.stopped = Some(PutError::TimedOut);
+        }
+        many
     }
 
     fn wait<T>(&self, future: impl Future<Output = T>, timeout: Duration) -> Option<T> {

@@ -229,18 +229,15 @@ impl Stream {
     /// # Cancel safety
     /// A future dropped before it is ready has put some prefix, whose tickets are lost.
     pub async fn put_many(&self, records: &[UserRecord<'_>]) -> PutMany {
-        let mut many = PutMany::default();
-        self.put_many_into(records, &mut many).await;
+        let mut many = PutMany { tickets: Vec::with_capacity(records.len()), ..PutMany::default() };
+        self.put_into(records.iter().map(|record| (*record, None)), &mut many).await;
         many
     }
 
     /// Puts a prefix of `records`, as far as there is room.
     pub fn try_put_many(&self, records: &[UserRecord<'_>]) -> PutMany {
         let mut many = PutMany::default();
-        self.in_chunks(records.iter().map(|record| (*record, None)), &mut many, |prepared, many| {
-            many.stopped =
-                self.shared.try_put_all(prepared, |placed| many_add(&mut many.accepted, &mut many.tickets, placed)).1;
-        });
+        self.try_put_into(records.iter().map(|record| (*record, None)), &mut many);
         many
     }
 
@@ -270,9 +267,7 @@ impl Stream {
     /// Puts a prefix of `records`, each with its number, without tickets, as far as there is room.
     pub fn try_put_many_detached<'a>(&self, records: impl IntoIterator<Item = (UserRecord<'a>, u64)>) -> PutMany {
         let mut many = PutMany::default();
-        self.in_chunks(records.into_iter().map(with_number), &mut many, |prepared, many| {
-            many.stopped = self.shared.try_put_all(prepared, |_| many.accepted += 1).1;
-        });
+        self.try_put_into(records.into_iter().map(|(record, opaque)| (record, Some(opaque))), &mut many);
         many
     }
 
@@ -282,7 +277,7 @@ impl Stream {
     /// A future dropped before it is ready has put some prefix.
     pub async fn put_many_detached<'a>(&self, records: impl IntoIterator<Item = (UserRecord<'a>, u64)>) -> PutMany {
         let mut many = PutMany::default();
-        self.put_many_detached_into(records, &mut many).await;
+        self.put_into(records.into_iter().map(|(record, opaque)| (record, Some(opaque))), &mut many).await;
         many
     }
 
@@ -298,56 +293,43 @@ impl Stream {
         &self.shared.name
     }
 
-    pub(crate) async fn put_many_into(&self, records: &[UserRecord<'_>], many: &mut PutMany) {
-        many.tickets.reserve(records.len());
-        let mut prepared = Vec::with_capacity(CHUNK.min(records.len()));
-        for chunk in records.chunks(CHUNK) {
-            prepared.clear();
-            let checked = self.shared.prepare_many(chunk.iter().map(|record| (*record, None)), &mut prepared);
-            let mut add = |placed| many_add(&mut many.accepted, &mut many.tickets, placed);
-            let put = self.shared.put_all(&prepared, &mut add).await;
-            many.stopped = put.and(checked).err();
-            if many.stopped.is_some() {
-                return;
-            }
-        }
-    }
-
-    pub(crate) async fn put_many_detached_into<'a>(
-        &self,
-        records: impl IntoIterator<Item = (UserRecord<'a>, u64)>,
-        many: &mut PutMany,
-    ) {
-        let mut records = records.into_iter().map(with_number);
-        let mut prepared = Vec::with_capacity(CHUNK.min(records.size_hint().0));
-        while many.stopped.is_none() {
-            prepared.clear();
-            let checked = self.shared.prepare_many(records.by_ref().take(CHUNK), &mut prepared);
-            if prepared.is_empty() && checked.is_ok() {
-                return;
-            }
-            let put = self.shared.put_all(&prepared, &mut |_| many.accepted += 1).await;
-            many.stopped = put.and(checked).err();
-        }
-    }
-
-    /// Prepares user records chunk by chunk and puts each chunk, until something stops it.
-    fn in_chunks<'a>(
+    /// Puts user records chunk by chunk until something stops it: with a number detached, without one for a ticket.
+    pub(crate) async fn put_into<'a>(
         &self,
         mut records: impl Iterator<Item = (UserRecord<'a>, Option<u64>)>,
         many: &mut PutMany,
-        mut put: impl FnMut(&[Prepared<'a>], &mut PutMany),
     ) {
-        let mut prepared = Vec::with_capacity(CHUNK.min(records.size_hint().0));
+        let mut chunk = Vec::with_capacity(CHUNK.min(records.size_hint().0));
         while many.stopped.is_none() {
-            prepared.clear();
-            let checked = self.shared.prepare_many(records.by_ref().take(CHUNK), &mut prepared);
-            if prepared.is_empty() && checked.is_ok() {
+            let checked = self.next_chunk(&mut records, &mut chunk);
+            if chunk.is_empty() && checked.is_ok() {
                 return;
             }
-            put(&prepared, many);
-            many.stopped = many.stopped.or(checked.err());
+            let put = self.shared.put_all(&chunk, &mut |placed| many.add(placed)).await;
+            many.stopped = put.and(checked).err();
         }
+    }
+
+    /// The same as far as there is room.
+    fn try_put_into<'a>(&self, mut records: impl Iterator<Item = (UserRecord<'a>, Option<u64>)>, many: &mut PutMany) {
+        let mut chunk = Vec::with_capacity(CHUNK.min(records.size_hint().0));
+        while many.stopped.is_none() {
+            let checked = self.next_chunk(&mut records, &mut chunk);
+            if chunk.is_empty() && checked.is_ok() {
+                return;
+            }
+            let (_, stopped) = self.shared.try_put_all(&chunk, |placed| many.add(placed));
+            many.stopped = stopped.or(checked.err());
+        }
+    }
+
+    fn next_chunk<'a>(
+        &self,
+        records: &mut impl Iterator<Item = (UserRecord<'a>, Option<u64>)>,
+        chunk: &mut Vec<Prepared<'a>>,
+    ) -> Result<(), PutError> {
+        chunk.clear();
+        self.shared.prepare_many(records.take(CHUNK), chunk)
     }
 }
 
@@ -372,13 +354,11 @@ pub struct PutMany {
     pub stopped: Option<PutError>,
 }
 
-fn many_add(accepted: &mut usize, tickets: &mut Vec<Ticket>, placed: Placed) {
-    *accepted += 1;
-    tickets.extend(into_ticket(placed));
-}
-
-fn with_number((record, opaque): (UserRecord<'_>, u64)) -> (UserRecord<'_>, Option<u64>) {
-    (record, Some(opaque))
+impl PutMany {
+    fn add(&mut self, placed: Placed) {
+        self.accepted += 1;
+        self.tickets.extend(into_ticket(placed));
+    }
 }
 
 fn into_ticket(placed: Placed) -> Option<Ticket> {
