@@ -144,8 +144,10 @@ impl ProducerShared {
     /// Takes reports from the queue; none if the producer has another way of reporting.
     pub(crate) fn poll_reports(&self, most: usize, timeout: Duration) -> Reports {
         match &self.delivered {
-            Delivered::Queue(queue) => queue.poll(most, &self.clock, self.clock.now() + timeout),
-            Delivered::Tickets => Reports::default(),
+            Delivered::Queue(queue) if !queue.is_dispatched() => {
+                queue.poll(most, &self.clock, self.clock.now() + timeout)
+            }
+            Delivered::Queue(_) | Delivered::Tickets => Reports::default(),
         }
     }
 
@@ -221,7 +223,7 @@ impl ProducerShared {
 
 /// Starts the thread that calls the caller's function. It ends when the queue does and is empty.
 fn start_dispatcher(mut callback: Box<dyn FnMut(Reports) + Send>) -> Result<Arc<ReportQueue>, Error> {
-    let queue: Arc<ReportQueue> = Arc::default();
+    let queue = Arc::new(ReportQueue::dispatched());
     let taken = Arc::clone(&queue);
     spawn_thread("kinesis-reports", move || {
         taken.dispatch_here();

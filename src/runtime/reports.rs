@@ -113,7 +113,9 @@ impl Room {
 pub(crate) struct ReportQueue {
     queue: Mutex<Queue>,
     arrived: Condvar,
-    /// The thread that runs the callback, if there is one.
+    /// A thread of the producer's takes what comes, for the callback.
+    dispatched: bool,
+    /// That thread, once it runs.
     dispatcher: OnceLock<ThreadId>,
     /// For programs that wait for many things at once.
     #[cfg(unix)]
@@ -128,6 +130,11 @@ struct Queue {
 }
 
 impl ReportQueue {
+    /// One that a thread of the producer's empties, see [`ReportQueue::dispatch_here`].
+    pub(crate) fn dispatched() -> ReportQueue {
+        ReportQueue { dispatched: true, ..ReportQueue::default() }
+    }
+
     /// Adds reports. The budgets' lines are to be served next.
     pub(crate) fn push(&self, deliveries: Vec<Delivery>) {
         if deliveries.is_empty() {
@@ -164,16 +171,15 @@ impl ReportQueue {
         let _ = self.dispatcher.set(std::thread::current().id());
     }
 
-    /// Whether a thread of its own takes what comes, and no caller may.
-    #[cfg(unix)]
+    /// Whether a thread of the producer's takes what comes, and no caller may.
     pub(crate) fn is_dispatched(&self) -> bool {
-        self.dispatcher.get().is_some()
+        self.dispatched
     }
 
     /// Whether the calling thread must not wait for others to take reports: it is the one that does, or it is a program's that
     /// takes them when it likes.
     pub(crate) fn is_taken_by_caller(&self) -> bool {
-        self.dispatcher.get().is_none_or(|dispatcher| *dispatcher == std::thread::current().id())
+        !self.dispatched || self.dispatcher.get() == Some(&std::thread::current().id())
     }
 
     /// No more will come: those who wait get what there is.

@@ -178,6 +178,10 @@ fn puts_wait_for_the_callback_unless_they_are_made_in_it() {
     *inside.lock().unwrap() = Some(stream.clone());
     stream.put_detached(record(b"1"), 1, LONG).unwrap();
     in_callback.recv_timeout(LONG).unwrap();
+    assert!(
+        producer.poll_reports(1, LONG).is_empty(),
+        "what is the callback's is not to be had, and nobody waits for it"
+    );
     assert_eq!(*results.lock().unwrap(), [Err(PutError::QueueFull)]);
     assert_eq!(stream.put_detached(record(b"3"), 3, SHORT), Err(PutError::TimedOut), "it waits for the callback");
     go_on.send(()).unwrap();
