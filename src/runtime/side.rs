@@ -1,5 +1,6 @@
 //! What the runtime keeps for each block of the core: the slots that tickets point to, or the numbers that puts gave.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::slots::{Part, SlotBlock};
@@ -17,8 +18,35 @@ enum Block {
     #[default]
     Free,
     Slots(Arc<SlotBlock>),
-    /// `None` once it is reported.
-    Opaques(Vec<Option<u64>>),
+    Opaques(Opaques),
+}
+
+/// The numbers that the puts of a block gave.
+#[derive(Debug, Default)]
+struct Opaques {
+    /// Empty once all were reported together, as they usually are.
+    numbers: Vec<u64>,
+    /// What was reported in parts.
+    reported: Vec<Range<usize>>,
+}
+
+impl Opaques {
+    /// The numbers of `count` slots from `first` on, which are reported now.
+    fn report(&mut self, first: usize, count: usize) -> Vec<u64> {
+        if count == self.numbers.len() {
+            return std::mem::take(&mut self.numbers);
+        }
+        let slots = first..first + count;
+        let numbers = self.numbers.get(slots.clone()).unwrap_or_default().to_vec();
+        self.reported.push(slots);
+        numbers
+    }
+
+    fn into_unreported(self) -> impl Iterator<Item = u64> {
+        let Opaques { numbers, reported } = self;
+        let is_left = move |slot: &usize| !reported.iter().any(|slots| slots.contains(slot));
+        numbers.into_iter().enumerate().filter(move |(slot, _)| is_left(slot)).map(|(_, number)| number)
+    }
 }
 
 impl Side {
@@ -32,7 +60,7 @@ impl Side {
         match (self.blocks.get_mut(number), opaque) {
             (Some(Block::Slots(block)), None) => Placed::Ticket(Arc::clone(block), token.index),
             (Some(Block::Opaques(opaques)), Some(opaque)) => {
-                opaques.push(Some(opaque));
+                opaques.numbers.push(opaque);
                 Placed::Detached
             }
             (_, _) => Placed::Detached,
@@ -53,8 +81,7 @@ impl Side {
         let mut runs = Vec::new();
         for_each_run(batch, |position, token, count| {
             if let Some(Block::Opaques(opaques)) = self.blocks.get_mut(token.block as usize) {
-                let slots = opaques.get_mut(token.index as usize..).unwrap_or_default().iter_mut().take(count as usize);
-                runs.push((position, slots.filter_map(Option::take).collect()));
+                runs.push((position, opaques.report(token.index as usize, count as usize)));
             }
         });
         runs.into_iter()
@@ -78,7 +105,7 @@ impl Side {
             match block {
                 Block::Free => {}
                 Block::Slots(block) => slots.push(block),
-                Block::Opaques(opaques) => numbers.extend(opaques.into_iter().flatten()),
+                Block::Opaques(opaques) => numbers.extend(opaques.into_unreported()),
             }
         }
         (slots, numbers)
@@ -89,7 +116,7 @@ impl Side {
             self.blocks.resize_with(number + 1, Block::default);
         }
         if let Some(block) = self.blocks.get_mut(number) {
-            *block = if tickets { Block::Slots(Arc::default()) } else { Block::Opaques(Vec::new()) };
+            *block = if tickets { Block::Slots(Arc::default()) } else { Block::Opaques(Opaques::default()) };
         }
     }
 }

@@ -24,8 +24,10 @@ pub const AGGREGATE_PARTITION_KEY: &str = "a";
 
 /// Bytes of an aggregate around its message.
 const FRAME_BYTES: usize = MAGIC.len() + DIGEST_BYTES;
-/// Buffers begin with this capacity and double.
+/// Buffers begin with this capacity and double, up to what the aggregate may take.
 const FIRST_CAPACITY: usize = 4 << 10;
+/// Bytes beyond its end that [`put_field`] may write to.
+const BEYOND: usize = 2 * size_of::<u64>();
 /// Offsets inside the buffers, and lengths in the message, are 32-bit numbers; no Kinesis record comes near.
 const MAX_BYTES: usize = i32::MAX as usize;
 
@@ -84,23 +86,25 @@ impl AggregateWriter {
         let key_len = if key_lookup.is_new() { 1 + varint_len(key.len() as u64) + key.len() } else { 0 };
         let hash_key_len = hash_key.as_ref().map_or(0, HashKeyLookup::table_len);
         // Data, key and what is here already have fewer bytes than the address space each; only the sum could wrap.
-        let total = self.encoded_len().saturating_add(record_len).saturating_add(key_len + hash_key_len);
-        if total > max_bytes.min(MAX_BYTES) {
+        let max_bytes = max_bytes.min(MAX_BYTES);
+        let before = self.encoded_len();
+        if before.saturating_add(record_len).saturating_add(key_len + hash_key_len) > max_bytes {
             return false;
         }
+        let left = max_bytes - before;
         let (Ok(message_len), Ok(data_len)) = (u32::try_from(message_len), u32::try_from(data_len)) else {
             return false;
         };
 
         if key_lookup.is_new() {
-            self.append_key(record, key_lookup);
+            self.append_key(record, key_lookup, left);
         }
-        reserve(&mut self.records, record_len);
+        reserve(&mut self.records, record_len, left);
         put_field(&mut self.records, protobuf::RECORDS, message_len);
         put_field(&mut self.records, protobuf::PARTITION_KEY_INDEX, key_index);
         if let Some(found) = hash_key {
             put_field(&mut self.records, protobuf::EXPLICIT_HASH_KEY_INDEX, found.lookup.index());
-            self.append_hash_key(&found);
+            self.append_hash_key(&found, left);
         }
         put_field(&mut self.records, protobuf::DATA, data_len);
         self.records.extend_from_slice(record.data);
@@ -182,10 +186,10 @@ impl AggregateWriter {
         }
     }
 
-    fn append_key(&mut self, record: &Keyed<'_>, lookup: Lookup) {
+    fn append_key(&mut self, record: &Keyed<'_>, lookup: Lookup, left: usize) {
         let key = record.partition_key.as_bytes();
         let len = u32::try_from(key.len()).expect("it was checked against the aggregate's largest size");
-        reserve(&mut self.partition_keys, key.len());
+        reserve(&mut self.partition_keys, key.len(), left);
         put_field(&mut self.partition_keys, protobuf::PARTITION_KEY_TABLE, len);
         let start = u32::try_from(self.partition_keys.len()).expect("aggregates are smaller than 4 GiB");
         self.partition_keys.extend_from_slice(key);
@@ -202,10 +206,10 @@ impl AggregateWriter {
         HashKeyLookup { hash_key, digest, lookup, text }
     }
 
-    fn append_hash_key(&mut self, found: &HashKeyLookup) {
+    fn append_hash_key(&mut self, found: &HashKeyLookup, left: usize) {
         let Some(text) = &found.text else { return };
         let text = text.as_bytes();
-        reserve(&mut self.explicit_hash_keys, text.len());
+        reserve(&mut self.explicit_hash_keys, text.len(), left);
         put_field(&mut self.explicit_hash_keys, protobuf::EXPLICIT_HASH_KEY_TABLE, text.len() as u32);
         self.explicit_hash_keys.extend_from_slice(text);
         self.hash_keys.push(found.hash_key);
@@ -228,18 +232,20 @@ impl HashKeyLookup {
     }
 }
 
-/// Makes room for `len` bytes and the word that [`put_field`] stores beyond its end: one growth instead of several.
+/// Makes room for `len` bytes and the words that [`put_field`] stores beyond its end: one growth instead of several. The whole
+/// aggregate takes `left` more bytes at most.
 #[inline]
-fn reserve(buffer: &mut Vec<u8>, len: usize) {
-    let len = len + 2 * size_of::<u64>();
-    if buffer.capacity() - buffer.len() < len {
-        grow(buffer, len);
+fn reserve(buffer: &mut Vec<u8>, len: usize, left: usize) {
+    if buffer.capacity() - buffer.len() < len + BEYOND {
+        grow(buffer, len, left);
     }
 }
 
+/// Doubles, but never takes what the aggregate has no use for: full ones wait in great numbers.
 #[cold]
-fn grow(buffer: &mut Vec<u8>, len: usize) {
-    buffer.reserve(len.max(FIRST_CAPACITY));
+fn grow(buffer: &mut Vec<u8>, len: usize, left: usize) {
+    let more = buffer.capacity().max(FIRST_CAPACITY).min(left).max(len);
+    buffer.reserve_exact(more + BEYOND);
 }
 
 #[cfg(test)]
