@@ -32,9 +32,17 @@ enum Command {
     },
     /// Builds the C library and installs headers, libraries, pkg-config file and CMake package under a prefix.
     Install(install::Install),
+    /// Checks licences, advisories and sources of all dependencies. Needs cargo-deny.
+    Deny,
+    /// Feeds every decoder with invented bytes. Needs a nightly toolchain and cargo-fuzz.
+    Fuzz {
+        /// How long, for each of them.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
 }
 
-const TEST: &[Step] = &[
+const TEST: &[Step<'_>] = &[
     Step::cargo("include/kinesis_producer.h is up to date", &["xtask", "header", "--verify"]),
     // Benches are left to clippy, which compiles them: their harnesses do not know tests.
     Step::cargo(
@@ -44,10 +52,26 @@ const TEST: &[Step] = &[
     Step::cargo("examples in the documentation", &["test", "--workspace", "--all-features", "--doc"]),
 ];
 
-const DOCS: &[Step] = &[Step {
+const DOCS: &[Step<'_>] = &[Step {
     env: &[("WRITE_DOCS", "1")],
     ..Step::cargo("CONFIGURATION.md", &["test", "--quiet", "--test", "configuration"])
 }];
+
+const DENY: &[Step<'_>] = &[Step { needs: &["cargo-deny"], ..Step::cargo("dependencies", &["deny", "check"]) }];
+
+/// The programs in `fuzz/`.
+const FUZZ_TARGETS: [&str; 2] = ["deaggregate", "properties"];
+
+fn fuzz(seconds: u32) -> ExitCode {
+    let time = format!("-max_total_time={seconds}");
+    // Only rustup can run another toolchain's cargo.
+    let args = FUZZ_TARGETS.map(|target| ["run", "nightly", "cargo", "fuzz", "run", target, "--", time.as_str()]);
+    let needs = &["rustup", steps::NIGHTLY, "cargo-fuzz"];
+    let step = |(name, args)| Step { name, program: "rustup", args, env: &[], needs };
+    let steps: Vec<Step<'_>> = FUZZ_TARGETS.into_iter().zip(args.iter().map(|args| &args[..])).map(step).collect();
+    // Whoever asks for it does not want it skipped.
+    steps::run(&steps, true)
+}
 
 fn main() -> ExitCode {
     let skipping_fails = std::env::var("CI").is_ok_and(|value| value == "true");
@@ -56,5 +80,7 @@ fn main() -> ExitCode {
         Command::Docs => steps::run(DOCS, skipping_fails),
         Command::Header { verify } => header::write(verify),
         Command::Install(install) => install.run(),
+        Command::Deny => steps::run(DENY, true),
+        Command::Fuzz { seconds } => fuzz(seconds),
     }
 }

@@ -8,24 +8,27 @@ use std::time::Instant;
 
 /// A command with a name, run in the project's root.
 #[derive(Debug)]
-pub(crate) struct Step {
-    pub(crate) name: &'static str,
+pub(crate) struct Step<'a> {
+    pub(crate) name: &'a str,
     /// `cargo` is the one that runs us.
-    pub(crate) program: &'static str,
-    pub(crate) args: &'static [&'static str],
-    pub(crate) env: &'static [(&'static str, &'static str)],
-    /// Programs that may be missing on a developer's machine; the step is then skipped.
-    pub(crate) needs: &'static [&'static str],
+    pub(crate) program: &'a str,
+    pub(crate) args: &'a [&'a str],
+    pub(crate) env: &'a [(&'a str, &'a str)],
+    /// Programs, or [`NIGHTLY`], that may be missing on a developer's machine; the step is then skipped.
+    pub(crate) needs: &'a [&'a str],
 }
 
-impl Step {
+/// rustup's toolchain of this name.
+pub(crate) const NIGHTLY: &str = "a nightly toolchain";
+
+impl<'a> Step<'a> {
     /// A call of cargo, which needs nothing else.
-    pub(crate) const fn cargo(name: &'static str, args: &'static [&'static str]) -> Step {
+    pub(crate) const fn cargo(name: &'a str, args: &'a [&'a str]) -> Step<'a> {
         Step { name, program: "cargo", args, env: &[], needs: &[] }
     }
 
-    fn missing(&self) -> Vec<&'static str> {
-        self.needs.iter().copied().filter(|program| !is_installed(program)).collect()
+    fn missing(&self) -> Vec<&'a str> {
+        self.needs.iter().copied().filter(|need| !is_there(need)).collect()
     }
 
     fn run(&self) -> Result<(), String> {
@@ -45,7 +48,7 @@ impl Step {
 
 /// Runs `steps`; a step that lacks a program is skipped, which is a failure if `skipping_fails`.
 #[expect(clippy::disallowed_methods, reason = "the duration of a step is for a person to read")]
-pub(crate) fn run(steps: &[Step], skipping_fails: bool) -> ExitCode {
+pub(crate) fn run(steps: &[Step<'_>], skipping_fails: bool) -> ExitCode {
     let start = Instant::now();
     let mut passed = 0;
     let mut skipped = Vec::new();
@@ -93,6 +96,14 @@ fn summary(
         line += &format!("; failed: {failed}");
     }
     (line, ok)
+}
+
+fn is_there(need: &str) -> bool {
+    if need == NIGHTLY {
+        let rustc = Command::new("rustup").args(["run", "nightly", "rustc", "--version"]).output();
+        return rustc.is_ok_and(|output| output.status.success());
+    }
+    is_installed(need)
 }
 
 fn is_installed(program: &str) -> bool {
