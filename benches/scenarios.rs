@@ -10,6 +10,9 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use far_end::Sink;
+use kinesis_producer::{UserRecord, blocking};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::{TimeVal, TimeValLike};
 use serde_json::Value;
 
 fn main() {
@@ -127,13 +130,35 @@ fn faults() {
     }
 }
 
-/// A producer that has nothing to do.
+/// A producer that has nothing to do, in this process: once its connection is open and its shards are known.
 fn idle() {
     let sink = Sink::start(&["--tls", "--shards", "4"]);
-    let load = ["--stream", "s", "--records", "3", "--rate", "0.1", "--size", "100"];
-    let (result, _) = sink.load(&load);
-    let cpu = result["cpu_us_per_record"].as_f64().unwrap_or_default() * 3.0 / 1000.0;
-    println!("three user records in {} s: {cpu:.1} ms of CPU in all", result["seconds"]);
+    let producer = blocking::Producer::new(sink.config()).expect("the settings are sound");
+    let stream = producer.stream("s").expect("the name is sound");
+    let mut ticket = stream.try_put(UserRecord::new("key", b"data")).expect("there is room");
+    let report = stream.report(&mut ticket, Duration::from_secs(10));
+    assert!(report.is_some_and(|report| report.is_stored()), "the sink stores");
+    std::thread::sleep(Duration::from_secs(5));
+    let window = Duration::from_secs(20);
+    let (cpu_before, wakes_before) = cpu_and_wakes();
+    std::thread::sleep(window);
+    let (cpu, wakes) = cpu_and_wakes();
+    println!(
+        "{} s with nothing outstanding: {:.3} ms of CPU ({:.4} %), {:.2} wake-ups a second",
+        window.as_secs(),
+        (cpu - cpu_before).as_secs_f64() * 1000.0,
+        (cpu - cpu_before).as_secs_f64() / window.as_secs_f64() * 100.0,
+        (wakes - wakes_before) as f64 / window.as_secs_f64()
+    );
+}
+
+/// CPU time of this process and how often its threads went to sleep, apart from the calling one, which only sleeps.
+fn cpu_and_wakes() -> (Duration, u64) {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("it can always be asked");
+    let time = |time: TimeVal| Duration::from_micros(time.num_microseconds().unsigned_abs());
+    let own = getrusage(UsageWho::RUSAGE_THREAD).expect("it can always be asked");
+    let wakes = usage.voluntary_context_switches() - own.voluntary_context_switches();
+    (time(usage.user_time()) + time(usage.system_time()), wakes.unsigned_abs())
 }
 
 /// What the far end says of loss, duplicates and order.

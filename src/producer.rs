@@ -67,12 +67,19 @@ impl Producer {
 
     /// Sends what was accepted so far without further linger, and waits until it is decided, at most `timeout`. Returns whether
     /// it is. Pacing and backoff go on as they are.
+    ///
+    /// # Cancel safety
+    /// A future dropped before it is ready only stops waiting: once polled, it has ended the linger.
     pub async fn flush(&self, timeout: Duration) -> bool {
         Arc::clone(&self.shared).flush(self.shared.clock.now() + timeout).await
     }
 
     /// Takes no more user records (waiting puts get `Closed`), flushes, and after `timeout` reports the rest `Aborted`. Returns
     /// how many user records that were. The producer is stopped afterwards.
+    ///
+    /// # Cancel safety
+    /// A future that was polled and is dropped before it is ready has stopped the intake and ended the linger, and aborts
+    /// nothing: what was accepted goes its way. Close again, abort, or drop the producer.
     pub async fn close(&self, timeout: Duration) -> usize {
         self.shared.stop_intake();
         self.flush(timeout).await;
@@ -84,6 +91,7 @@ impl Producer {
     }
 
     /// Stops at once: what is undecided is reported `Aborted` before this returns. Returns how many user records that were.
+    /// It is no future: once called it is done, and it waits for nothing but reports that other threads are handing out.
     pub fn abort(&self) -> usize {
         self.shared.abort()
     }

@@ -7,6 +7,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use kinesis_producer::config::{Config, Credentials};
 use serde_json::Value;
 
 /// Builds the two programs; cargo does nothing if they are there.
@@ -64,6 +65,20 @@ impl Sink {
         let last = text.lines().last().unwrap_or_default();
         let result = serde_json::from_str(last).unwrap_or_else(|_| panic!("no result from the load generator: {text}"));
         (result, output.status.success())
+    }
+
+    /// Settings of a producer in this process that talks to it.
+    pub(crate) fn config(&self) -> Config {
+        let credentials = Credentials::Static {
+            access_key_id: "none".to_owned(),
+            secret_access_key: "none".to_owned(),
+            session_token: None,
+        };
+        let config = Config::new().region("us-east-1").credentials(credentials).endpoint_url(&self.endpoint_url);
+        match &self.ca_file {
+            Some(ca_file) => config.ca_cert_file(ca_file),
+            None => config,
+        }
     }
 
     /// The load generator, pointed at this sink.

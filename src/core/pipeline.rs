@@ -245,14 +245,17 @@ impl Pipeline {
         &self.counters
     }
 
-    /// When the oldest user record that is not on the wire arrived, if there is one.
+    /// When the oldest undecided user record arrived, if there is one.
     #[must_use]
     pub fn oldest(&self) -> Option<Time> {
-        let queued = self.lanes.iter().filter_map(|lane| lane.head().map(|head| head.members.base()));
-        let on_wire =
-            self.on_wire.values().flat_map(|request| request.entries.iter().map(|(_, sealed)| sealed.members.base()));
         let open = self.lanes.iter().filter_map(|lane| lane.open.as_ref().map(|open| open.arrived()));
-        queued.chain(on_wire).chain(open).min()
+        let queued = self.lanes.iter().filter_map(Lane::head);
+        let requests = self.on_wire.values().map(|request| &request.entries).chain(&self.resend);
+        let in_requests = requests.flatten().map(|(_, sealed)| sealed);
+        let misplaced = self.misplaced.iter().map(|misplaced| &misplaced.sealed);
+        let taken_apart = self.at_work.values().flat_map(|work| &work.originals);
+        let sealed = queued.chain(in_requests).chain(misplaced).chain(taken_apart);
+        sealed.map(|sealed| sealed.members.base()).chain(open).min()
     }
 
     // The way to the ring.
@@ -395,5 +398,77 @@ impl Pipeline {
 
     pub(super) fn lane_mut(&mut self, id: LaneId) -> &mut Lane {
         self.lanes.get_mut(id.0 as usize).expect("a lane's number stays valid while anything names it")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::outcome::{CallFailure, EntryOutcome, Shard, ShardPage};
+    use super::super::put::Hashed;
+    use super::*;
+    use crate::config::Config;
+    use crate::error::ErrorCode;
+    use crate::record::{HashKey, SequenceNumber, ShardId, Stored, UserRecord};
+
+    const ARRIVED: Time = Time::from_millis(10);
+    const LATER: Time = Time::from_millis(20);
+
+    fn put(pipeline: &mut Pipeline, now: Time) {
+        let record = UserRecord::new("key", b"data");
+        pipeline.put(&Hashed { record, key_digest: 1, hash_key: None }, now).unwrap();
+    }
+
+    /// A pipeline of a stream with one shard.
+    fn with_a_shard(config: &Config) -> Pipeline {
+        let mut pipeline = Pipeline::new(config.for_stream("orders"), usize::MAX, 7, Time::ZERO);
+        let shard = Shard { id: ShardId::new("shardId-0"), first: HashKey(0), last: HashKey(u128::MAX), open: true };
+        pipeline.handle_timeout(Time::ZERO);
+        pipeline.handle_shard_list(Ok(ShardPage { shards: vec![shard], next_token: None }), Time::ZERO);
+        pipeline
+    }
+
+    #[test]
+    fn the_oldest_is_known_while_halves_of_a_refused_request_wait() {
+        let mut pipeline = with_a_shard(&Config::new().aggregation_enabled(false));
+        assert_eq!(pipeline.oldest(), None);
+        put(&mut pipeline, ARRIVED);
+        put(&mut pipeline, LATER);
+        pipeline.flush(LATER);
+        assert_eq!(pipeline.oldest(), Some(ARRIVED));
+        let request = pipeline.poll_transmit(LATER).unwrap();
+        assert_eq!(pipeline.oldest(), Some(ARRIVED));
+        let refused = CallFailure {
+            code: ErrorCode::new("ValidationException"),
+            message: "no".into(),
+            status: Some(400),
+            stored: Stored::No,
+        };
+        pipeline.handle_put_records(request.id, Err(refused), LATER);
+        assert_eq!((pipeline.resend.len(), pipeline.oldest()), (2, Some(ARRIVED)));
+    }
+
+    #[test]
+    fn the_oldest_is_known_while_a_new_map_is_awaited_and_while_it_is_taken_apart() {
+        let mut pipeline = with_a_shard(&Config::new());
+        put(&mut pipeline, ARRIVED);
+        put(&mut pipeline, ARRIVED);
+        pipeline.flush(LATER);
+        let request = pipeline.poll_transmit(LATER).unwrap();
+        let elsewhere =
+            EntryOutcome::Stored { shard_id: ShardId::new("shardId-1"), sequence_number: SequenceNumber::new("1") };
+        pipeline.handle_put_records(request.id, Ok(vec![elsewhere]), LATER);
+        assert_eq!((pipeline.misplaced.len(), pipeline.oldest()), (1, Some(ARRIVED)));
+        let half = u128::MAX / 2;
+        let bounds = [(1, 0, half), (2, half + 1, u128::MAX)];
+        let shards = bounds.map(|(number, first, last)| Shard {
+            id: ShardId::new(&format!("shardId-{number}")),
+            first: HashKey(first),
+            last: HashKey(last),
+            open: true,
+        });
+        // A round that is over has to be a second ago.
+        pipeline.handle_timeout(Time::from_millis(2000));
+        pipeline.handle_shard_list(Ok(ShardPage { shards: shards.into(), next_token: None }), Time::from_millis(2000));
+        assert_eq!((pipeline.at_work.len(), pipeline.oldest()), (1, Some(ARRIVED)));
     }
 }

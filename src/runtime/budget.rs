@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use super::wake::wake_all;
 use crate::error::PutError;
 
 /// Room for outstanding user records.
@@ -176,7 +177,7 @@ impl Budget {
         }
         self.queueing.store(!line.is_empty(), SeqCst);
         drop(line);
-        woken.into_iter().for_each(Waker::wake);
+        wake_all(woken);
     }
 
     fn line(&self) -> MutexGuard<'_, VecDeque<Arc<Mutex<Waiting>>>> {

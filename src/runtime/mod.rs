@@ -19,6 +19,7 @@ mod stream;
 mod tests;
 pub mod transport;
 mod wait;
+mod wake;
 mod worker;
 
 pub use aws::AwsTransport;

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 use super::budget::Budget;
 use super::clock::Clock;
@@ -178,6 +179,7 @@ impl ProducerShared {
             let decided = async {
                 for (stream, flush) in streams.iter().zip(flushes) {
                     let Some(flush) = flush else { continue };
+                    let _leave = Leave { stream, flush };
                     let is_flushed = |context: &mut Context<'_>| stream.is_flushed(flush, context.waker());
                     poll_fn(|context| if is_flushed(context) { Poll::Ready(()) } else { Poll::Pending }).await;
                 }
@@ -188,7 +190,7 @@ impl ProducerShared {
             }
         });
         // An error means that the producer was dropped, which reported everything.
-        task.await.unwrap_or(true)
+        (&mut AbortOnDrop(task).0).await.unwrap_or(true)
     }
 
     /// Takes no more user records; those who wait for room are told.
@@ -218,6 +220,27 @@ impl ProducerShared {
 
     fn streams(&self) -> MutexGuard<'_, HashMap<String, Arc<StreamShared>>> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The task of a flush that nobody waits for any more ends with it.
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// However the wait for a flush ends, the stream forgets who waited.
+struct Leave<'a> {
+    stream: &'a StreamShared,
+    flush: u64,
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.stream.forget_flush(self.flush);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
-use std::sync::{Arc, LockResult, Mutex, MutexGuard, TryLockError};
+use std::sync::{Arc, LockResult, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::Waker;
 
 use tokio::sync::Notify;
@@ -14,6 +14,7 @@ use super::prepare::{Prepared, hash_key};
 use super::reports::{Budgets, Delivery, ReportQueue};
 use super::side::Side;
 use super::slots::SlotBlock;
+use super::wake::wake_all;
 use crate::config::StreamConfig;
 use crate::core::{Event, Job, Pipeline, Refusal, ReportBatch};
 use crate::error::PutError;
@@ -215,14 +216,16 @@ impl StreamShared {
 
     /// Registers `waker` to be woken when there is room again for a lane that refused. False if there may be room by now.
     pub(crate) fn wait_for_lane(&self, lane: u32, waker: &Waker) -> bool {
+        // Cloned before the lock: that is the caller's code.
+        let waker = waker.clone();
         let Ok(mut state) = self.state.lock() else { return false };
         if state.closed || !state.pipeline.is_refusing(lane) {
             return false;
         }
         let waiting = state.backlogged.entry(lane).or_default();
         // One that is polled again without being woken by the lane leaves one waker.
-        if waiting.last().is_none_or(|last| !last.will_wake(waker)) {
-            waiting.push(waker.clone());
+        if waiting.last().is_none_or(|last| !last.will_wake(&waker)) {
+            waiting.push(waker);
         }
         true
     }
@@ -231,11 +234,11 @@ impl StreamShared {
     pub(crate) fn enter<T>(&self, input: impl FnOnce(&mut Pipeline, Time) -> T) -> Option<T> {
         let now = self.clock.now();
         let _wake = WakeOnPanic(&self.wake_driver);
+        // Finished after the lock is released, also by a panic: what was drained is no longer in the tables.
+        let mut unfinished = Unfinished { stream: self, after: Aftermath::default(), now };
         let mut state = self.state.lock().ok()?;
         let result = input(&mut state.pipeline, now);
-        let aftermath = self.drain(&mut state);
-        drop(state);
-        self.finish(aftermath, now);
+        self.drain(&mut state, &mut unfinished.after);
         Some(result)
     }
 
@@ -266,7 +269,7 @@ impl StreamShared {
         state.closed = true;
         let wakers: Vec<Waker> = std::mem::take(&mut state.backlogged).into_values().flatten().collect();
         drop(state);
-        wakers.into_iter().for_each(Waker::wake);
+        wake_all(wakers);
         self.wake_driver.notify_one();
     }
 
@@ -297,13 +300,12 @@ impl StreamShared {
         let backlogged = std::mem::take(&mut state.backlogged).into_values().flatten();
         let wakers: Vec<Waker> = backlogged.chain(state.flushes.drain(..).map(|(_, waker)| waker)).collect();
         drop(state);
-        wakers.into_iter().for_each(Waker::wake);
+        wake_all(wakers);
         if matches!(self.delivered, Delivered::Tickets) {
             self.budgets.all().for_each(|budget| budget.give_back(records, bytes));
         }
         let batch = Arc::new(ReportBatch::broken_down());
-        let tickets_wakers = tickets.iter().flat_map(|block| block.complete_rest(&batch));
-        tickets_wakers.for_each(|(_, waker)| waker.wake());
+        wake_all(tickets.iter().flat_map(|block| block.complete_rest(&batch)).map(|(_, waker)| waker));
         match &self.delivered {
             Delivered::Tickets => {}
             Delivered::Queue(_) if opaques.is_empty() => {}
@@ -325,8 +327,22 @@ impl StreamShared {
         done
     }
 
+    /// Forgets who waits for a flush.
+    pub(crate) fn forget_flush(&self, flush: u64) {
+        if let Ok(mut state) = self.state.lock() {
+            state.flushes.retain(|(other, _)| *other != flush);
+        }
+    }
+
+    /// How many wait for a flush.
+    #[cfg(test)]
+    pub(crate) fn flushes(&self) -> usize {
+        self.state.lock().map_or(0, |state| state.flushes.len())
+    }
+
+    /// After a panic: as they were.
     pub(crate) fn counters(&self) -> Counters {
-        self.state.lock().map(|state| *state.pipeline.counters()).unwrap_or_default()
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner).pipeline.counters()
     }
 
     /// When the oldest undecided user record arrived.
@@ -334,12 +350,18 @@ impl StreamShared {
         self.state.lock().ok()?.pipeline.oldest()
     }
 
-    /// Drains the outputs of the state machine under the lock.
-    fn drain(&self, state: &mut MutexGuard<'_, State>) -> Aftermath {
-        let mut after = Aftermath::default();
-        let State { pipeline, side, held, armed, in_line, backlogged, flushes, jobs, .. } = &mut **state;
+    /// Drains the outputs of the state machine under the lock. A panic leaves nothing between the tables and `after`.
+    fn drain(&self, state: &mut State, after: &mut Aftermath) {
+        let State { pipeline, side, held, armed, in_line, backlogged, flushes, jobs, .. } = state;
         let batches: Vec<Arc<ReportBatch>> = std::iter::from_fn(|| pipeline.poll_reports()).map(Arc::new).collect();
+        if !batches.is_empty() {
+            self.handing_out.fetch_add(1, SeqCst);
+            after.hands_out = true;
+        }
         for batch in &batches {
+            let left = (held.0.checked_sub(batch.members().len()), held.1.checked_sub(batch.user_bytes()));
+            let (Some(records), Some(bytes)) = left else { panic!("more is decided than was accepted") };
+            *held = (records, bytes);
             match &self.delivered {
                 Delivered::Tickets => {
                     after.released.push((batch.members().len(), batch.user_bytes()));
@@ -373,15 +395,7 @@ impl StreamShared {
         let done = flushes.extract_if(.., |(flush, _)| pipeline.is_flushed(*flush));
         after.wakers.extend(done.map(|(_, waker)| waker));
         after.wake_driver = !jobs.is_empty() || next_wake(pipeline, *in_line) < *armed;
-        for batch in &batches {
-            *held = (held.0 - batch.members().len(), held.1 - batch.user_bytes());
-        }
-        after.hands_out = !batches.is_empty();
-        if after.hands_out {
-            self.handing_out.fetch_add(1, SeqCst);
-        }
         store_change(&self.needs_hash_keys, pipeline.needs_hash_keys());
-        after
     }
 
     /// Does what the outputs ask for, without the lock.
@@ -402,7 +416,7 @@ impl StreamShared {
             self.handing_out.fetch_sub(1, SeqCst);
             self.budgets.all().for_each(|budget| budget.serve());
         }
-        wakers.into_iter().for_each(Waker::wake);
+        wake_all(wakers);
         if after.wake_driver {
             self.wake_driver.notify_one();
         }
@@ -413,6 +427,23 @@ impl StreamShared {
                 state.log = log;
             }
         }
+    }
+}
+
+/// What was drained and not handed out yet.
+struct Unfinished<'a> {
+    stream: &'a StreamShared,
+    after: Aftermath,
+    now: Time,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Lines may be anybody's code, and a second panic would end the program.
+            self.after.events.clear();
+        }
+        self.stream.finish(std::mem::take(&mut self.after), self.now);
     }
 }
 

@@ -1,7 +1,5 @@
 //! Flush, close, abort and drop: everything accepted has its report, and nothing stays.
 
-use std::sync::Weak;
-
 use kinesis_producer::{Failure, PutError, ReportMode, Stored};
 
 use super::transport::Answer;
@@ -16,7 +14,7 @@ async fn dropping_a_producer_reports_everything_at_once_and_leaves_nothing_behin
     let (producer, stream, transport) = start(config().max_connections(1), ReportMode::Tickets).await;
     transport.always(Answer::Hangs);
     let on_wire = stream.try_put(record(b"on the wire")).unwrap();
-    until(|| transport.requests() == 1).await;
+    transport.requested(1).await;
     let queued = stream.try_put(record(b"queued")).unwrap();
     assert!(producer.outstanding().oldest.is_some());
     drop(producer);
@@ -25,9 +23,9 @@ async fn dropping_a_producer_reports_everything_at_once_and_leaves_nothing_behin
     assert_eq!((queued.failure(), queued.stored()), (Some(&Failure::Aborted), Stored::No));
     assert_eq!(stream.try_put(record(b"late")).unwrap_err(), PutError::Closed);
     assert_eq!(soon(stream.put(record(b"late"))).await.unwrap_err(), PutError::Closed);
-    let weak: Weak<_> = Arc::downgrade(&transport);
+    let dropped = transport.dropped();
     drop(transport);
-    until(|| weak.strong_count() == 0).await;
+    soon(dropped).await;
 }
 
 #[tokio::test]
@@ -65,7 +63,7 @@ async fn waiting_puts_are_told_that_the_producer_closes() {
         let stream = stream.clone();
         async move { stream.put(record(b"2")).await.map(drop) }
     });
-    until(|| transport.requests() == 1).await;
+    transport.requested(1).await;
     tokio::task::yield_now().await;
     assert_eq!(soon(producer.close(SHORT)).await, 1);
     assert_eq!(soon(waiting).await.unwrap(), Err(PutError::Closed));
@@ -102,7 +100,7 @@ async fn a_flush_ends_when_the_producer_is_aborted() {
     transport.always(Answer::Hangs);
     drop(stream.try_put(record(b"1")).unwrap());
     let abort = async {
-        until(|| transport.requests() == 1).await;
+        transport.requested(1).await;
         producer.abort()
     };
     let (_, aborted) = soon(async { tokio::join!(producer.flush(LONG), abort) }).await;
@@ -126,7 +124,7 @@ async fn an_abort_waits_for_reports_that_are_under_way() {
         for n in 0..100 {
             stream.try_put_detached(record(b"1"), n).unwrap();
         }
-        until(|| transport.requests() > 0).await;
+        transport.requested(1).await;
         let release = std::thread::spawn(move || transport.release());
         if round % 2 == 0 {
             std::thread::yield_now();

@@ -70,7 +70,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
             return value;
         }
         assert!(patience.elapsed() < LONG, "nobody woke it");
-        std::thread::park_timeout(SHORT);
+        std::thread::park_timeout(LONG);
     }
 }
 

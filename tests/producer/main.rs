@@ -41,13 +41,3 @@ async fn start(config: Config, mode: ReportMode) -> (Producer, Stream, Arc<Scrip
 async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(LONG, future).await.expect("this takes no time")
 }
-
-/// Waits until something is so.
-async fn until(so: impl Fn() -> bool) {
-    soon(async {
-        while !so() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await;
-}

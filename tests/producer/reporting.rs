@@ -1,7 +1,8 @@
 //! The three ways of reporting.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Barrier, Mutex};
 
 use kinesis_producer::error::ErrorKind;
 use kinesis_producer::{Failure, PutError, ReportMode, Reports, Stored, blocking};
@@ -86,8 +87,12 @@ async fn who_polls_is_woken_by_arrivals_and_by_the_end() {
         let first = scope.spawn(move || producer.poll_reports(1, LONG).len());
         stream.try_put_detached(record(b"1"), 1).unwrap();
         assert_eq!(first.join().unwrap(), 1);
-        let second = scope.spawn(move || producer.poll_reports(1, Duration::MAX).len());
-        std::thread::sleep(SHORT);
+        let (polls, polling) = mpsc::channel();
+        let second = scope.spawn(move || {
+            polls.send(()).unwrap();
+            producer.poll_reports(1, Duration::MAX).len()
+        });
+        polling.recv().unwrap();
         producer.abort();
         assert_eq!(second.join().unwrap(), 0);
     });
@@ -100,20 +105,29 @@ async fn each_of_several_who_poll_gets_its_part_of_one_arrival() {
     // Alone, each is a Kinesis record of its own, and all are answered together.
     let large = vec![1; 1000];
     let producer = &producer;
-    std::thread::scope(|scope| {
-        let polls: Vec<_> = (0..4).map(|_| scope.spawn(move || producer.poll_reports(1, LONG).len())).collect();
-        std::thread::sleep(SHORT);
-        let records: Vec<_> = (0..400).map(|n| (record(&large), n)).collect();
-        assert_eq!(stream.try_put_many_detached(records).accepted, 400);
-        assert!(tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(producer.flush(LONG))));
-        assert!(polls.into_iter().all(|poll| poll.join().unwrap() > 0));
-    });
+    let records: Vec<_> = (0..400).map(|n| (record(&large), n)).collect();
+    // Some find the reports there, most wait for them.
+    for _ in 0..20 {
+        let start = Barrier::new(5);
+        std::thread::scope(|scope| {
+            let poll = || {
+                start.wait();
+                producer.poll_reports(1, LONG).len()
+            };
+            let polls: Vec<_> = (0..4).map(|_| scope.spawn(poll)).collect();
+            start.wait();
+            assert_eq!(stream.try_put_many_detached(records.iter().copied()).accepted, 400);
+            assert!(tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(producer.flush(LONG))));
+            assert!(polls.into_iter().all(|poll| poll.join().unwrap() > 0));
+        });
+        while !producer.poll_reports(usize::MAX, Duration::ZERO).is_empty() {}
+    }
 }
 
 #[test]
 fn callbacks_come_one_at_a_time_and_a_panic_in_one_does_not_stop_the_next() {
     let seen = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0)));
-    let alive = Arc::downgrade(&seen);
+    let (called, calls) = mpsc::channel();
     let inside: Arc<Mutex<Option<blocking::Stream>>> = Arc::default();
     let callback = {
         let (seen, inside) = (Arc::clone(&seen), Arc::clone(&inside));
@@ -121,6 +135,7 @@ fn callbacks_come_one_at_a_time_and_a_panic_in_one_does_not_stop_the_next() {
             assert_eq!(seen.0.fetch_add(1, SeqCst), 0, "two calls at once");
             let before = seen.1.fetch_add(reports.len(), SeqCst);
             seen.0.fetch_sub(1, SeqCst);
+            called.send(before + reports.len()).unwrap();
             if before == 0 {
                 let stream = inside.lock().unwrap().clone().unwrap();
                 stream.put_detached(record(b"again"), 99, LONG).unwrap();
@@ -138,17 +153,12 @@ fn callbacks_come_one_at_a_time_and_a_panic_in_one_does_not_stop_the_next() {
     for n in 0..100 {
         stream.put_detached(record(b"1"), n, LONG).unwrap();
     }
-    let patience = std::time::Instant::now();
-    while seen.1.load(SeqCst) < 101 || producer.outstanding().records > 0 {
-        assert!(patience.elapsed() < LONG);
-        std::thread::yield_now();
-    }
+    while calls.recv_timeout(LONG).unwrap() < 101 {}
     assert_eq!(seen.2.load(SeqCst), 1);
-    drop((producer, seen));
-    while alive.strong_count() > 0 {
-        assert!(patience.elapsed() < LONG, "the dispatcher ends with the producer");
-        std::thread::yield_now();
-    }
+    assert_eq!(producer.abort(), 0);
+    // The dispatcher ends with the producer, and drops the callback.
+    assert_eq!(calls.recv_timeout(LONG), Err(RecvTimeoutError::Disconnected));
+    assert_eq!(producer.outstanding().records, 0);
 }
 
 /// Room comes when the callback has returned: others wait for that, but the callback itself must not.
@@ -156,8 +166,8 @@ fn callbacks_come_one_at_a_time_and_a_panic_in_one_does_not_stop_the_next() {
 fn puts_wait_for_the_callback_unless_they_are_made_in_it() {
     let inside: Arc<Mutex<Option<blocking::Stream>>> = Arc::default();
     let results: Arc<Mutex<Vec<Result<(), PutError>>>> = Arc::default();
-    let (entered, in_callback) = std::sync::mpsc::channel();
-    let (go_on, gone_on) = std::sync::mpsc::channel::<()>();
+    let (entered, in_callback) = mpsc::channel();
+    let (go_on, gone_on) = mpsc::channel::<()>();
     let callback = {
         let (inside, results) = (Arc::clone(&inside), Arc::clone(&results));
         move |_: Reports| {
@@ -215,4 +225,30 @@ async fn a_descriptor_is_readable_as_long_as_there_are_reports_and_after_the_end
 
     let (producer, _, _) = start(config(), ReportMode::Tickets).await;
     assert_eq!(producer.reports_fd().unwrap_err().kind(), ErrorKind::WrongReportMode);
+}
+
+/// The waker of a task whose executor has a bug.
+struct Panicking;
+
+impl std::task::Wake for Panicking {
+    fn wake(self: Arc<Self>) {
+        panic!("a bug of the caller's");
+    }
+}
+
+#[tokio::test]
+async fn a_waker_that_panics_harms_nobody_else() {
+    let (producer, stream, transport) = start(config(), ReportMode::Tickets).await;
+    transport.always(Answer::Hangs);
+    let [mut first, second] = [b"1", b"2"].map(|data| stream.try_put(record(data)).unwrap());
+    let panicking = std::task::Waker::from(Arc::new(Panicking));
+    let context = &mut std::task::Context::from_waker(&panicking);
+    assert!(std::pin::Pin::new(&mut first).poll(context).is_pending());
+    let second = tokio::spawn(second);
+    transport.requested(1).await;
+    transport.release();
+    assert!(soon(second).await.unwrap().is_stored());
+    assert!(first.report().unwrap().is_stored());
+    assert!(soon(stream.try_put(record(b"3")).unwrap()).await.is_stored());
+    assert_eq!(producer.close(LONG).await, 0);
 }

@@ -75,7 +75,7 @@ async fn waiting_puts_are_served_in_line_and_a_dropped_one_hands_its_turn_on() {
     assert!(poll_once(&mut second).is_pending());
     assert!(poll_once(&mut third).is_pending());
     assert!(poll_once(&mut fourth).is_pending());
-    until(|| transport.requests() == 1).await;
+    transport.requested(1).await;
     transport.release();
     assert!(soon(first).await.is_stored());
     // The second has its turn by now; it leaves with it.

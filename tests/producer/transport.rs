@@ -10,7 +10,7 @@ use kinesis_producer::error::ErrorCode;
 use kinesis_producer::transport::{CallFailure, EntryOutcome, Request, Response, Shard, ShardPage, Transport};
 use kinesis_producer::wire::{KinesisRecord, Payload};
 use kinesis_producer::{HashKey, SequenceNumber, ShardId, Stored};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// What the service does with a PutRecords request.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,7 +34,7 @@ pub(crate) struct Scripted {
     number: AtomicU64,
     on_wire: AtomicUsize,
     most_on_wire: AtomicUsize,
-    sent: Mutex<Vec<(String, usize)>>,
+    requests: watch::Sender<usize>,
 }
 
 impl Default for Scripted {
@@ -48,7 +48,7 @@ impl Default for Scripted {
             number: AtomicU64::new(0),
             on_wire: AtomicUsize::new(0),
             most_on_wire: AtomicUsize::new(0),
-            sent: Mutex::default(),
+            requests: watch::Sender::default(),
         }
     }
 }
@@ -80,14 +80,16 @@ impl Scripted {
         *now = (shards, now.1 + now.0);
     }
 
-    /// PutRecords requests so far.
-    pub(crate) fn requests(&self) -> usize {
-        self.sent.lock().unwrap().len()
+    /// Waits until so many PutRecords requests have come.
+    pub(crate) async fn requested(&self, requests: usize) {
+        let mut so_far = self.requests.subscribe();
+        super::soon(so_far.wait_for(|so_far| *so_far >= requests)).await.expect("the sender is here");
     }
 
-    /// The streams of the PutRecords requests so far, with the user records in each.
-    pub(crate) fn sent(&self) -> Vec<(String, usize)> {
-        self.sent.lock().unwrap().clone()
+    /// Ends when it is dropped.
+    pub(crate) fn dropped(&self) -> impl Future<Output = ()> + use<> {
+        let mut requests = self.requests.subscribe();
+        async move { while requests.changed().await.is_ok() {} }
     }
 
     pub(crate) fn most_on_wire(&self) -> usize {
@@ -154,10 +156,9 @@ impl Transport for Scripted {
                     let shards = (0..count).map(|index| self.shard(index)).collect();
                     Response::ListShards(Ok(ShardPage { shards, next_token: None }))
                 }
-                Request::PutRecords { stream, records } => {
-                    let user_records = records.iter().map(KinesisRecord::user_records).sum();
-                    self.sent.lock().unwrap().push((stream.to_string(), user_records));
+                Request::PutRecords { records, .. } => {
                     self.most_on_wire.fetch_max(self.on_wire.fetch_add(1, SeqCst) + 1, SeqCst);
+                    self.requests.send_modify(|requests| *requests += 1);
                     let response = self.put_records(&records).await;
                     self.on_wire.fetch_sub(1, SeqCst);
                     response
