@@ -7,6 +7,7 @@ use super::check::{any_text, host, namespace, region, url};
 use super::key::{Field, Group, Key};
 use super::value::Kind::{Count, Flag, OneOf, Secret, Size, Text, Time};
 use super::value::{Kind, NO_LIMIT};
+use super::{MAX_OUTSTANDING_BYTES, MAX_OUTSTANDING_RECORDS};
 
 /// The table.
 pub(super) static GROUPS: &[Group] = &[
@@ -135,7 +136,7 @@ pub(super) static GROUPS: &[Group] = &[
         keys: &[
             ours(
                 "max_outstanding_records",
-                Count(1, NO_LIMIT, "user records"),
+                Count(1, MAX_OUTSTANDING_RECORDS, "user records"),
                 Field::Shared(|c| &mut c.max_outstanding_records, |s| &mut s.max_outstanding_records),
                 "User records accepted and not yet delivered, of all streams together; a put beyond it waits or is \
                  refused. For a stream: its share, by default all. Raised, longer stalls are bridged, with more \
@@ -143,7 +144,7 @@ pub(super) static GROUPS: &[Group] = &[
             ),
             ours(
                 "max_outstanding_bytes",
-                Size(1, NO_LIMIT),
+                Size(1, MAX_OUTSTANDING_BYTES),
                 Field::Shared(|c| &mut c.max_outstanding_bytes, |s| &mut s.max_outstanding_bytes),
                 "Bytes of user records accepted and not yet delivered, of all streams together; a put beyond it waits \
                  or is refused. For a stream: its share, by default all. Every stream's largest user record and its \

@@ -24,6 +24,7 @@ use std::time::Duration;
 #[doc(hidden)]
 pub use markdown::markdown;
 pub use stream::{MAX_AGGREGATE_BYTES, MAX_REQUEST_BYTES, Ordering, StreamConfig};
+pub(crate) use stream::{MAX_OUTSTANDING_BYTES, MAX_OUTSTANDING_RECORDS};
 
 use crate::error::{Error, ErrorKind};
 

@@ -5,6 +5,11 @@ use std::time::Duration;
 
 use super::Config;
 
+/// User records that a producer may be set to hold: with the bytes they are counted in one word of 64 bits.
+pub(crate) const MAX_OUTSTANDING_RECORDS: u64 = (1 << 24) - 1;
+/// Bytes that a producer may be set to hold.
+pub(crate) const MAX_OUTSTANDING_BYTES: u64 = (1 << 40) - 1;
+
 /// Bytes of the largest aggregate, whatever `aggregation_max_size` says: a stream takes Kinesis records of 1 MiB unless it was
 /// set to take more (Kinesis developer guide, quotas).
 pub const MAX_AGGREGATE_BYTES: usize = 1 << 20;

@@ -1,14 +1,15 @@
-//! The bound of what a producer holds: user records and bytes accepted and not yet delivered. Room is reserved with two atomics
+//! The bound of what a producer holds: user records and bytes accepted and not yet delivered. Room is reserved with one atomic
 //! before the stream's lock; who finds none may wait in line, first come first served.
 
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use super::wake::wake_all;
+use crate::config::{MAX_OUTSTANDING_BYTES, MAX_OUTSTANDING_RECORDS};
 use crate::error::PutError;
 
 /// Room for outstanding user records.
@@ -16,8 +17,8 @@ use crate::error::PutError;
 pub(crate) struct Budget {
     max_records: usize,
     max_bytes: usize,
-    records: AtomicUsize,
-    bytes: AtomicUsize,
+    /// What is outstanding, in one word, so that a put pays for one atomic: the bytes, and above them the user records.
+    used: AtomicU64,
     /// Decided, but their reports wait in the queue to be taken.
     untaken: AtomicUsize,
     /// Someone stands in line: newcomers go behind.
@@ -40,10 +41,9 @@ struct Waiting {
 impl Budget {
     pub(crate) fn new(max_records: usize, max_bytes: usize) -> Budget {
         Budget {
-            max_records,
-            max_bytes,
-            records: AtomicUsize::new(0),
-            bytes: AtomicUsize::new(0),
+            max_records: clamp(max_records, MAX_OUTSTANDING_RECORDS),
+            max_bytes: clamp(max_bytes, MAX_OUTSTANDING_BYTES),
+            used: AtomicU64::new(0),
             untaken: AtomicUsize::new(0),
             queueing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -53,7 +53,7 @@ impl Budget {
 
     /// User records and bytes outstanding.
     pub(crate) fn outstanding(&self) -> (usize, usize) {
-        (self.records.load(SeqCst), self.bytes.load(SeqCst))
+        unpack(self.used.load(SeqCst))
     }
 
     /// The bytes that fit.
@@ -64,15 +64,7 @@ impl Budget {
     /// Reserves room, or keeps nothing. Does not overtake those who wait.
     #[inline]
     pub(crate) fn try_reserve(&self, records: usize, bytes: usize) -> bool {
-        if self.queueing.load(SeqCst) {
-            return false;
-        }
-        let taken = self.take(records, bytes);
-        if !taken {
-            // Someone in line may have been refused because of what was held here for a moment.
-            self.serve();
-        }
-        taken
+        !self.queueing.load(SeqCst) && self.take(records, bytes)
     }
 
     /// Whether everybody is refused for good.
@@ -96,8 +88,7 @@ impl Budget {
 
     /// Gives room back; call [`Budget::serve`] next, where wakers may run.
     pub(crate) fn give_back(&self, records: usize, bytes: usize) {
-        self.records.fetch_sub(records, SeqCst);
-        self.bytes.fetch_sub(bytes, SeqCst);
+        self.used.fetch_sub(pack(records, bytes), SeqCst);
     }
 
     /// Reports of `records` user records are put into the queue; call [`Budget::serve`] next, where wakers may run.
@@ -124,24 +115,18 @@ impl Budget {
     }
 
     fn take(&self, records: usize, bytes: usize) -> bool {
-        // Never above the limit, not even for a moment: others would be refused although there is room.
-        let add = |used: &AtomicUsize, more: usize, max: usize| {
-            used.fetch_update(SeqCst, SeqCst, |used| used.checked_add(more).filter(|sum| *sum <= max)).is_ok()
+        let more = |used| {
+            let (used_records, used_bytes) = unpack(used);
+            let fits = records <= self.max_records - used_records && bytes <= self.max_bytes - used_bytes;
+            fits.then(|| used + pack(records, bytes))
         };
-        if !add(&self.records, records, self.max_records) {
-            return false;
-        }
-        let taken = add(&self.bytes, bytes, self.max_bytes);
-        if !taken {
-            self.records.fetch_sub(records, SeqCst);
-        }
-        taken
+        self.used.fetch_update(SeqCst, SeqCst, more).is_ok()
     }
 
     /// Everything outstanding is decided: nothing but taking reports makes room.
     fn is_stuck(&self) -> bool {
         let untaken = self.untaken.load(SeqCst);
-        untaken > 0 && untaken >= self.records.load(SeqCst)
+        untaken > 0 && untaken >= self.outstanding().0
     }
 
     /// Answers those in line who can be answered.
@@ -241,6 +226,20 @@ impl Drop for Reserve {
         }
         self.budget.serve_line();
     }
+}
+
+fn clamp(limit: usize, max: u64) -> usize {
+    limit.min(usize::try_from(max).unwrap_or(usize::MAX))
+}
+
+const BYTES_BITS: u32 = MAX_OUTSTANDING_BYTES.trailing_ones();
+
+fn pack(records: usize, bytes: usize) -> u64 {
+    (records as u64) << BYTES_BITS | bytes as u64
+}
+
+fn unpack(used: u64) -> (usize, usize) {
+    ((used >> BYTES_BITS) as usize, (used & MAX_OUTSTANDING_BYTES) as usize)
 }
 
 fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {

@@ -158,11 +158,21 @@ impl StreamShared {
         (taken, None)
     }
 
-    /// Takes the lock for a put. Others hold it for a slice at most, which takes less than going to sleep and being woken: looks
-    /// again for about as long before it sleeps.
+    /// Takes the lock for a put.
     #[inline]
     fn lock(&self) -> LockResult<MutexGuard<'_, State>> {
-        for pause in [0, 4, 8, 16, 32, 32, 32, 32, 32] {
+        match self.state.try_lock() {
+            Ok(state) => Ok(state),
+            Err(TryLockError::Poisoned(poisoned)) => Err(poisoned),
+            Err(TryLockError::WouldBlock) => self.wait_for_lock(),
+        }
+    }
+
+    /// Others hold it for a slice at most, which takes less than going to sleep and being woken: looks again for about as long
+    /// before it sleeps.
+    #[cold]
+    fn wait_for_lock(&self) -> LockResult<MutexGuard<'_, State>> {
+        for pause in [4, 8, 16, 32, 32, 32, 32, 32] {
             (0..pause).for_each(|_| std::hint::spin_loop());
             match self.state.try_lock() {
                 Ok(state) => return Ok(state),
