@@ -1,5 +1,6 @@
 //! What user records cost in memory. A program of its own with one test: it counts the allocations of the whole process, so those
 //! of the producer's threads count as well.
+#![allow(clippy::unwrap_used)]
 
 use std::alloc::System;
 use std::future::Future;
