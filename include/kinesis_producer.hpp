@@ -206,8 +206,9 @@ class Producer {
   }
 
   // Queue mode: waits for the first report, then takes at most max (but at least those of one Kinesis record). Empty if none
-  // came in time, or after close or abort when all are taken.
+  // came in time, after close or abort when all are taken, and without a queue.
   Reports poll_reports(std::size_t max, milliseconds timeout) const noexcept {
+    if (shared_ != nullptr) return Reports(nullptr);
     return Reports(kp_producer_poll_reports(producer_.get(), max, detail::timeout_ms(timeout)));
   }
   // Queue mode: a descriptor for poll, readable as long as there are reports to take. Never read or close it.
