@@ -78,10 +78,6 @@ static void reports_by_callback(const kp_local_t *service) {
   CHECK(pthread_mutex_unlock(&state.lock) == 0);
   kp_user_record_t record = user_record("k", "v");
   for (uint64_t n = 0; n < COUNT; n++) IS(kp_stream_put(state.stream, &record, n, 1000), KP_OK);
-  CHECK(kp_producer_poll_reports(state.producer, 10, 1000) == NULL);
-  int32_t fd = 7;
-  FAILS(kp_producer_reports_fd(state.producer, &fd), KP_ERR_WRONG_REPORT_MODE);
-  CHECK(fd == 7);
   wait_for(&state, &state.reports, COUNT + 1);
   CHECK(state.finalized == 0);
   WORKS(kp_producer_close(state.producer, 10000, NULL));
@@ -93,6 +89,24 @@ static void reports_by_callback(const kp_local_t *service) {
 static void count_reports(void *user_data, const kp_reports_t *reports) {
   state_t *state = user_data;
   add(state, &state->reports, (int)kp_reports_len(reports));
+}
+
+// What the callback is to have cannot be taken from it, not even before its thread runs.
+static void the_queue_is_the_callbacks(const kp_local_t *service) {
+  state_t state;
+  begin(&state);
+  kp_config_t *config = settings(service, "record_max_buffered_time = 0");
+  WORKS(kp_config_set_report_callback(config, count_reports, &state, finalize));
+  kp_producer_t *producer = start_producer(config);
+  int32_t fd = 7;
+  FAILS(kp_producer_reports_fd(producer, &fd), KP_ERR_WRONG_REPORT_MODE);
+  CHECK(fd == 7);
+  kp_stream_t *stream = open_stream(producer, "s");
+  kp_user_record_t record = user_record("k", "v");
+  for (uint64_t n = 0; n < COUNT; n++) IS(kp_stream_put(stream, &record, n, 1000), KP_OK);
+  CHECK(kp_producer_poll_reports(producer, 10, 1000) == NULL);
+  IS(kp_producer_free(producer), KP_OK);
+  CHECK(state.reports == COUNT);
 }
 
 // Freed without close: everything is reported first.
@@ -224,6 +238,7 @@ int main(void) {
   aborted_in_the_callback(service);
   finalizers_of_settings();
   credentials(service);
+  the_queue_is_the_callbacks(service);
   kp_local_free(service);
   return 0;
 }
