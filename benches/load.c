@@ -1,7 +1,8 @@
 // The load generator of examples/load.rs for the C ABI: puts numbered user records as fast as they go, or at a rate, and says
 // what it cost. The last line of its output is one JSON object; it exits 0 if every user record was reported and stored.
 //
-//     load --endpoint-url https://127.0.0.1:4567 --ca-file ca.pem --keys 1000 --report callback
+//     cc -O2 -D_POSIX_C_SOURCE=200809L benches/load.c $(pkg-config --cflags --libs kinesis-producer) -pthread -o load
+//     ./load --endpoint-url https://127.0.0.1:4567 --ca-file ca.pem --keys 1000 --report callback
 //
 // Payloads and partition keys are those of examples/load.rs: producer id (u32) and sequence number (u64 from 0), both big
 // endian, and `partition-key-` with the sequence number modulo the number of keys. Latency is from the call of the put, so the

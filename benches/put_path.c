@@ -4,7 +4,8 @@
 // first requests. Each round has a producer of its own, which is aborted afterwards, so that its memory is touched for the first
 // time: that is in the figures. Structs are filled as a program would while it measures; columns are there before.
 //
-//     put_path [PART OF A NAME]
+//     cc -O2 -D_POSIX_C_SOURCE=200809L benches/put_path.c $(pkg-config --cflags --libs kinesis-producer) -pthread -o put_path
+//     ./put_path [PART OF A NAME]
 
 #include <arpa/inet.h>
 #include <inttypes.h>
@@ -48,6 +49,12 @@ static const char SHARD_LIST[] =
     "{\"ShardId\":\"shardId-000000000003\",\"HashKeyRange\":{\"StartingHashKey\":\"255211775190703847597530955573826158592\","
     "\"EndingHashKey\":\"340282366920938463463374607431768211455\"},\"SequenceNumberRange\":{\"StartingSequenceNumber\":\"1\"}}]}";
 
+static void start_thread(void *(*body)(void *), int descriptor) {
+  pthread_t thread;
+  if (pthread_create(&thread, NULL, body, (void *)(intptr_t)descriptor) != 0) fail("threads", "they cannot be started");
+  pthread_detach(thread);
+}
+
 // Reads until the other side ends; answers requests for the list of shards. Its requests are small: one read takes each whole.
 static void *serve(void *argument) {
   int connection = (int)(intptr_t)argument;
@@ -61,7 +68,8 @@ static void *serve(void *argument) {
       pause();
     }
     char head[160];
-    int head_len = snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: %zu\r\n\r\n",
+    int head_len = snprintf(head, sizeof head,
+                            "HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: %zu\r\n\r\n",
                             sizeof SHARD_LIST - 1);
     if (write(connection, head, (size_t)head_len) < 0 || write(connection, SHARD_LIST, sizeof SHARD_LIST - 1) < 0) break;
   }
@@ -73,9 +81,7 @@ static void *serve(void *argument) {
 static void *listen_for_connections(void *argument) {
   int listener = (int)(intptr_t)argument;
   for (int connection; (connection = accept(listener, NULL, NULL)) >= 0;) {
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, serve, (void *)(intptr_t)connection) != 0) fail("threads", "they cannot be started");
-    pthread_detach(thread);
+    start_thread(serve, connection);
   }
   return NULL;
 }
@@ -91,9 +97,7 @@ static unsigned start_far_end(void) {
       getsockname(listener, (struct sockaddr *)&address, &len) != 0) {
     fail("socket", "there is none");
   }
-  pthread_t thread;
-  if (pthread_create(&thread, NULL, listen_for_connections, (void *)(intptr_t)listener) != 0) fail("threads", "they cannot be started");
-  pthread_detach(thread);
+  start_thread(listen_for_connections, listener);
   return ntohs(address.sin_port);
 }
 

@@ -153,8 +153,10 @@ class Stream {
         opaques[i] = opaque(put.accepted + i);
       }
       milliseconds left = timeout;
-      if (timeout != forever && put.accepted > 0) {
-        left -= std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - start);
+      if (timeout != forever && timeout.count() > 0 && put.accepted > 0) {
+        // Not down to 0, which would be a put that does not wait at all.
+        const auto spent = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - start);
+        left = std::max(timeout - spent, milliseconds(1));
       }
       std::size_t accepted = 0;
       const std::int32_t status =
