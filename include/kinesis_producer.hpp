@@ -12,7 +12,7 @@
 //     if (put) std::cout << put->get().sequence_number;
 //
 // Errors: what can fail returns a Result, and nothing here throws but std::bad_alloc, to its caller. What a function of the
-// caller's throws on a thread of the library is caught and counted (Producer::exceptions_caught).
+// caller's throws on a thread of the library is caught and counted (Producer::counts).
 //
 // Ownership: what is put is copied before a put returns. Objects own what they are made of, except Stream and what is called a
 // view: these must not outlive what they came from. An object that was moved from may only be assigned to or destroyed.
@@ -77,7 +77,7 @@ class Stream {
     return put(UserRecord{partition_key, data}, std::move(on_report), timeout);
   }
 
-  // Nobody waits for the report; Producer::counts counts it.
+  // Nobody waits for the report; Producer::counts counts it. In queue mode it comes with the number 0.
   Result<void> put_detached(const UserRecord &record, milliseconds timeout = forever) const {
     return outcome(put_opaque(record, 0, timeout));
   }
@@ -102,7 +102,7 @@ class Stream {
     return put_many(records.data(), records.size(), std::move(on_report), timeout);
   }
 
-  // Nobody waits for the reports; Producer::counts counts them.
+  // Nobody waits for the reports; Producer::counts counts them. In queue mode they come with the number 0.
   template <class Records>
   PutMany put_many_detached(const Records &records, milliseconds timeout = forever) const {
     return put_in_pieces(records.data(), records.size(), timeout, [](std::size_t) { return std::uint64_t{0}; });
