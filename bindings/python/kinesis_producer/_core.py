@@ -50,6 +50,35 @@ class Listener(Protocol):
         """No more reports will come; the future that waits for them."""
 
 
+class ReportFuture(Future[Report]):
+    """A future as the standard library has it, but for one condition of all futures of a producer.
+
+    A condition for each is ten objects: they and the garbage collector's walks over them cost more than all the rest of a put.
+    """
+
+    def __init__(self, condition: threading.Condition) -> None:
+        # What Future.__init__ sets; a test compares.
+        self._condition = condition
+        self._state = "PENDING"
+        self._result = None
+        self._exception = None
+        self._waiters: list[Any] = []
+        self._done_callbacks: list[Any] = []
+
+    def result(self, timeout: Optional[float] = None) -> Report:
+        self._wait(timeout)
+        return super().result(0)
+
+    def exception(self, timeout: Optional[float] = None) -> Optional[BaseException]:
+        self._wait(timeout)
+        return super().exception(0)
+
+    def _wait(self, timeout: Optional[float]) -> None:
+        """The standard library takes any notification for its own; here it may be another future's."""
+        with self._condition:
+            self._condition.wait_for(self.done, timeout)
+
+
 class Handle:
     """A kp_producer_t, freed when the last call that uses it has returned: each call holds a reference."""
 
@@ -72,6 +101,8 @@ class Core:
         self.handle: Optional[Handle] = Handle(pointer.value or 0)
         self.pid = os.getpid()
         self.numbers = itertools.count(1)
+        #: Of all futures of single puts.
+        self.decided = threading.Condition()
         self.waiting: dict[int, AnyFuture] = {}
         self.lists: dict[int, Listener] = {}
         self._list_keys = itertools.count()

@@ -19,6 +19,8 @@ from .report import Report
 
 # Room for another user record nearly always comes with a report. Where it does not, this is how late it is seen.
 _LOOK_AGAIN = 0.1
+# A put that finds room does not suspend. A loop of nothing but puts lets the event loop hand on reports this often.
+_YIELD = 64
 
 
 class AsyncProducer:
@@ -104,6 +106,8 @@ class AsyncStream:
         record = record_struct(partition_key, data, explicit_hash_key)
         timeout_ms = WAIT_FOREVER if timeout is None else milliseconds(timeout)
         number = next(core.numbers)
+        if number % _YIELD == 0:
+            await asyncio.sleep(0)
         future: asyncio.Future[Report] = asyncio.get_running_loop().create_future()
         core.waiting[number] = future
         status = errors.CODES[errors.Panic]

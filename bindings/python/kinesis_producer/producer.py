@@ -19,7 +19,7 @@ from . import _log, errors
 from ._abi import WAIT_FOREVER, lib
 from ._columns import Columns, Data, HashKey, Record, record_struct
 from ._config import Config, Setting, c_text, milliseconds
-from ._core import Core, deliver
+from ._core import Core, ReportFuture, deliver
 from .credentials import Provider
 from .put_many import ListResult, PutMany, Waiting
 from .report import Report
@@ -172,7 +172,7 @@ class Stream:
         record = record_struct(partition_key, data, explicit_hash_key)
         timeout_ms = WAIT_FOREVER if timeout is None else milliseconds(timeout)
         number = next(core.numbers)
-        future: Future[Report] = Future()
+        future = ReportFuture(core.decided)
         core.waiting[number] = future
         status = errors.CODES[errors.Panic]
         try:
@@ -286,7 +286,7 @@ _cores: weakref.WeakSet[Core] = weakref.WeakSet()
 def _forgotten(core: Core) -> None:
     """A producer was collected without being closed."""
     if core.pid == os.getpid() and core.handle is not None:
-        warnings.warn("a kinesis_producer.Producer was not closed: what it held is aborted", ResourceWarning)
+        warnings.warn("a kinesis_producer.Producer was not closed: what it held is aborted", ResourceWarning, stacklevel=2)
         core.abort()
         core.forget()
 
