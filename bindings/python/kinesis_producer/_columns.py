@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from ctypes import addressof, byref, c_char, c_char_p, c_size_t, c_void_p, cast, sizeof
+from ctypes import byref, c_char_p, c_size_t, c_void_p, cast, sizeof
 from typing import Any, Optional, Union
 
 from ._abi import UserRecordStruct, lib
@@ -87,7 +87,7 @@ class Columns:
             # An empty text is the library's way to say none: a user's own empty text must not pass as that.
             texts = ["" if key is None else hash_key_text(key) or "empty" for key in hash_keys]
             self._hash_keys = Column.of_texts(texts)
-        self._opaques: Optional[memoryview] = None
+        self._opaques: Optional[array[int]] = None
         self._opaques_at = 0
 
     @classmethod
@@ -98,15 +98,19 @@ class Columns:
             return cls([key for key, _ in rows], [data for _, data in rows], None)
         except ValueError:
             padded = [row if len(row) == 3 else (*row, None) for row in rows]
-            return cls([row[0] for row in padded], [row[1] for row in padded], [row[2] for row in padded])
+            try:
+                return cls([key for key, _, _ in padded], [data for _, data, _ in padded], [key for _, _, key in padded])
+            except ValueError:
+                message = "a user record is (partition key, data) or (partition key, data, explicit hash key)"
+                raise ValueError(message) from None
 
     def number(self, list_key: int) -> None:
         """Gives them opaque numbers: the list's key above, their places below."""
-        words = memoryview(bytearray(8 * self.len)).cast("I")
+        words = array("I", bytes(8 * self.len))
         words[KEY_WORD::2] = array("I", [list_key]) * self.len
         words[1 - KEY_WORD :: 2] = _places(self.len)
         self._opaques = words
-        self._opaques_at = _address(words)
+        self._opaques_at = words.buffer_info()[0]
 
     def put(self, stream: int, timeout_ms: int) -> int:
         """Puts those that were not accepted yet; gives the status."""
@@ -142,7 +146,3 @@ _cached_places = array("I", range(4096))
 def _places(count: int) -> array[int]:
     """0, 1, 2 …"""
     return _cached_places[:count] if count <= len(_cached_places) else array("I", range(count))
-
-
-def _address(view: memoryview) -> int:
-    return addressof(c_char.from_buffer(view))
