@@ -19,7 +19,8 @@ from .report import Report
 
 # Room for another user record nearly always comes with a report. Where it does not, this is how late it is seen.
 _LOOK_AGAIN = 0.1
-# A put that finds room does not suspend. A loop of nothing but puts lets the event loop hand on reports this often.
+# A put that finds room does not suspend. One of so many gets in line all the same, so that a loop of nothing but puts lets the
+# event loop hand on reports.
 _YIELD = 64
 
 
@@ -91,8 +92,10 @@ class AsyncStream:
         self._core = stream._core
         self._pointer = stream._pointer
         self.name = stream.name
-        # Those that wait for room do so one behind the other: otherwise all would try whenever there is some.
+        # Those that wait for room do so one behind the other: otherwise all would try whenever there is some. Who comes while
+        # some are in line goes behind them.
         self._turn: Optional[asyncio.Lock] = None
+        self._in_line = 0
 
     async def put(
         self, partition_key: str, data: Data, *, explicit_hash_key: HashKey = None, timeout: Timeout = None
@@ -106,14 +109,15 @@ class AsyncStream:
         record = record_struct(partition_key, data, explicit_hash_key)
         timeout_ms = WAIT_FOREVER if timeout is None else milliseconds(timeout)
         number = next(core.numbers)
-        if number % _YIELD == 0:
-            await asyncio.sleep(0)
         future: asyncio.Future[Report] = asyncio.get_running_loop().create_future()
         core.waiting[number] = future
         status = errors.CODES[errors.Panic]
         try:
             put = lib.kp_stream_put
-            status = self._first(lambda: int(put(self._pointer, byref(record), number, 0)), timeout_ms)
+            if timeout_ms and (self._in_line or number % _YIELD == 0):
+                status = errors.QUEUE_FULL
+            else:
+                status = put(self._pointer, byref(record), number, 0)
             if status == errors.QUEUE_FULL and timeout_ms:
                 status = await self._when_room(lambda: int(put(self._pointer, byref(record), number, 0)), timeout_ms)
         finally:
@@ -162,7 +166,7 @@ class AsyncStream:
             waiting = Waiting(core, future, report == "all")
             columns.number(waiting.key)
         try:
-            status = self._first(lambda: columns.put(self._pointer, 0), timeout_ms)
+            status = errors.QUEUE_FULL if timeout_ms and self._in_line else columns.put(self._pointer, 0)
             if status == errors.QUEUE_FULL and timeout_ms:
                 status = await self._when_room(lambda: columns.put(self._pointer, 0), timeout_ms)
         finally:
@@ -171,28 +175,27 @@ class AsyncStream:
         del handle  # It had to live until here.
         return PutMany(columns.accepted, stopped(status, columns.accepted), future)
 
-    def _first(self, attempt: Callable[[], int], timeout_ms: int) -> int:
-        """The first attempt, but not before those that wait already."""
-        if timeout_ms and self._turn is not None and self._turn.locked():
-            return errors.QUEUE_FULL
-        return attempt()
-
     async def _when_room(self, attempt: Callable[[], int], timeout_ms: int) -> int:
         """Calls `attempt` whenever there may be room, until it says something else."""
         if self._turn is None:
             self._turn = asyncio.Lock()
-        if timeout_ms == WAIT_FOREVER:
-            return await self._in_turn(attempt)
+        self._in_line += 1
         try:
+            if timeout_ms == WAIT_FOREVER:
+                return await self._in_turn(attempt)
             return await asyncio.wait_for(self._in_turn(attempt), timeout_ms / 1000)
         except asyncio.TimeoutError:
             return errors.TIMED_OUT
+        finally:
+            self._in_line -= 1
 
     async def _in_turn(self, attempt: Callable[[], int]) -> int:
         core = self._core
         loop = asyncio.get_running_loop()
         assert self._turn is not None
         async with self._turn:
+            # Also where there is room: see _YIELD.
+            await asyncio.sleep(0)
             while True:
                 seen = core.taken
                 status = attempt()

@@ -286,9 +286,10 @@ _cores: weakref.WeakSet[Core] = weakref.WeakSet()
 def _forgotten(core: Core) -> None:
     """A producer was collected without being closed."""
     if core.pid == os.getpid() and core.handle is not None:
-        warnings.warn("a kinesis_producer.Producer was not closed: what it held is aborted", ResourceWarning, stacklevel=2)
         core.abort()
         core.forget()
+        # Last, because a filter may make an exception of it.
+        warnings.warn("a kinesis_producer.Producer was not closed: what it held is aborted", ResourceWarning, stacklevel=2)
 
 
 @atexit.register
