@@ -20,6 +20,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Optional
 
 import kinesis_producer as kp
@@ -108,7 +109,8 @@ class Load:
         self.records: int = options.records
         self.size: int = options.size
         self.keys: int = self.records if options.keys == "unique" else int(options.keys)
-        self._id = options.producer_id.to_bytes(4, "big")
+        producer_id: int = options.producer_id
+        self._id = producer_id.to_bytes(4, "big")
         self._filler = (b"0123456789abcdef" * (self.size // 16 + 1))[HEADER : self.size]
         # Made once: it is the put that is measured. Unique keys have to be made as they come.
         few = self.keys <= 100_000
@@ -169,11 +171,11 @@ def put_single(producer: kp.Producer, options: argparse.Namespace, load: Load, t
             time.sleep(delay)
         put_at = time.perf_counter()
         future = stream.put(load.key(sequence), load.data(sequence))
-        future.add_done_callback(lambda future, put_at=put_at: count_one(future, put_at, tally))
+        future.add_done_callback(partial(count_one, put_at, tally))
     producer.flush()
 
 
-def count_one(future: Any, put_at: float, tally: Tally) -> None:
+def count_one(put_at: float, tally: Tally, future: Any) -> None:
     report = future.result()
     stored = report.is_stored
     tally.count(int(stored), [] if stored else [report], time.perf_counter() - put_at)
@@ -189,7 +191,7 @@ async def put_async(options: argparse.Namespace, load: Load, tally: Tally, setti
                 await asyncio.sleep(delay)
             put_at = time.perf_counter()
             future = await stream.put(load.key(sequence), load.data(sequence))
-            future.add_done_callback(lambda future, put_at=put_at: count_one(future, put_at, tally))
+            future.add_done_callback(partial(count_one, put_at, tally))
         await producer.flush()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ctypes import byref, c_void_p, sizeof, string_at
 from types import TracebackType
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 from . import errors
 from ._abi import StoredRecordStruct, has_local, lib
@@ -43,7 +43,7 @@ class LocalService:
         return self._endpoint_url
 
     @property
-    def producer_settings(self) -> dict[str, str]:
+    def producer_settings(self) -> dict[str, Any]:
         """Settings with which a producer finds it: endpoint, region, any credentials, no proxy."""
         return {
             "endpoint_url": self._endpoint_url,

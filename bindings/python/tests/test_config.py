@@ -121,7 +121,7 @@ def _wait_for_line(action: Callable[[], object]) -> logging.LogRecord:
     from logging.handlers import QueueHandler
 
     lines: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
-    handler = QueueHandler(lines)  # type: ignore[arg-type]
+    handler = QueueHandler(lines)
     logger = logging.getLogger("kinesis_producer")
     logger.addHandler(handler)
     try:
@@ -138,7 +138,7 @@ def test_credentials_come_from_a_function(service: kp.LocalService, stream_name:
         asked.append(1)
         return kp.Credentials("key", "secret", "token", datetime.now(timezone.utc) + timedelta(hours=1))
 
-    settings = {"endpoint_url": service.endpoint_url, "region": "us-east-1"}
+    settings: dict[str, Any] = {"endpoint_url": service.endpoint_url, "region": "us-east-1"}
     with kp.Producer(credentials=provide, **settings) as producer:
         assert producer.stream(stream_name).put("key", b"x").result(LONG).is_stored
     assert asked
@@ -148,7 +148,7 @@ def test_credentials_that_fail_are_logged(service: kp.LocalService, caplog: pyte
     def provide() -> kp.Credentials:
         raise ValueError("no credentials today")
 
-    settings = {"endpoint_url": service.endpoint_url, "region": "us-east-1"}
+    settings: dict[str, Any] = {"endpoint_url": service.endpoint_url, "region": "us-east-1"}
     try:
         with kp.Producer(credentials=provide, record_ttl=100, **settings) as producer:
             assert not producer.stream("any").put("key", b"x").result(LONG).is_stored
