@@ -106,10 +106,10 @@ class Load:
     """The user records: sequence number n has partition key n modulo the number of keys."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        self.records: int = options.records
-        self.size: int = options.size
+        self.records = int(options.records)
+        self.size = int(options.size)
         self.keys: int = self.records if options.keys == "unique" else int(options.keys)
-        producer_id: int = options.producer_id
+        producer_id = int(options.producer_id)
         self._id = producer_id.to_bytes(4, "big")
         self._filler = (b"0123456789abcdef" * (self.size // 16 + 1))[HEADER : self.size]
         # Made once: it is the put that is measured. Unique keys have to be made as they come.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import subprocess
 import sys
 import threading
@@ -232,3 +233,23 @@ print("put")
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=LONG)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "put\n", "")
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers")
+def test_a_signal_gets_through_to_a_waiting_put(stuck: kp.Producer, stream_name: str) -> None:
+    class Signalled(Exception):
+        pass
+
+    def handle(_number: int, _frame: Any) -> None:
+        raise Signalled
+
+    stream = fill(stuck, stream_name)
+    before = signal.signal(signal.SIGALRM, handle)
+    try:
+        for put in (lambda: stream.put("key", b"x"), lambda: stream.put_many([("key", b"x")])):
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
+            with pytest.raises(Signalled):
+                put()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert len(stuck._core.waiting) == 4 and not stuck._core.lists
