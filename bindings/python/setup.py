@@ -21,7 +21,9 @@ class BuildWithCargo(build_py):
         command = ["cargo", "build", "--profile", "dist", "-p", "kinesis-producer-c", "--features", "local"]
         subprocess.run(command, cwd=REPOSITORY, check=True)
         target = Path(REPOSITORY, os.environ.get("CARGO_TARGET_DIR", "target"))
-        package = Path(self.build_lib, "kinesis_producer")
+        # An editable installation runs from this folder.
+        package = Path(__file__).resolve().parent if self.editable_mode else Path(self.build_lib)
+        package = package / "kinesis_producer"
         package.mkdir(parents=True, exist_ok=True)
         shutil.copy2(target / "dist" / LIBRARY, package / LIBRARY)
 

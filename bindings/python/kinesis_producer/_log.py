@@ -17,6 +17,8 @@ from . import _abi, errors
 from ._abi import lib
 
 LOGGER = logging.getLogger("kinesis_producer")
+# An application that has set up no logging gets no lines, instead of warnings on stderr.
+LOGGER.addHandler(logging.NullHandler())
 _LEVELS = {
     _abi.LOG_ERROR: logging.ERROR,
     _abi.LOG_WARN: logging.WARNING,

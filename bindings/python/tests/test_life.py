@@ -22,10 +22,17 @@ from .test_put import fill
 def test_flush_sends_what_lingers(make: Callable[..., kp.Producer], stream_name: str) -> None:
     producer = make(record_max_buffered_time="1 h", record_ttl="2 h")
     future = producer.stream(stream_name).put("key", b"x")
-    with pytest.raises(kp.TimedOut, match="1 user records are outstanding"):
-        producer.flush(0)
     producer.flush(LONG)
     assert future.result(LONG).is_stored
+
+
+def test_a_flush_that_takes_too_long_says_what_is_left(make: Callable[..., kp.Producer]) -> None:
+    # A port that nothing listens on.
+    producer = make(endpoint_url="http://127.0.0.1:9")
+    producer.stream("stream").put("key", b"x")
+    for a_little in (0, 0.01):
+        with pytest.raises(kp.TimedOut, match="1 user records are outstanding"):
+            producer.flush(a_little)
 
 
 def test_outstanding_counts_what_is_not_delivered(stuck: kp.Producer, stream_name: str) -> None:

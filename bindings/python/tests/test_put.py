@@ -32,9 +32,10 @@ def test_a_report_says_where_the_user_record_is(
     assert "stored in shardId" in repr(report)
 
 
-def test_user_records_of_an_aggregate_have_places(producer: kp.Producer, stream_name: str) -> None:
-    stream = producer.stream(stream_name)
-    reports = [future.result(LONG) for future in [stream.put("one-key", b"%d" % number) for number in range(3)]]
+def test_user_records_of_an_aggregate_have_places(make: Callable[..., kp.Producer], stream_name: str) -> None:
+    with make(record_max_buffered_time="1 h", record_ttl="2 h") as producer:
+        futures = [producer.stream(stream_name).put("one-key", b"%d" % number) for number in range(3)]
+    reports = [future.result(0) for future in futures]
     assert [report.sub_sequence_number for report in reports] == [0, 1, 2]
     assert len({report.sequence_number for report in reports}) == 1
 
