@@ -13,10 +13,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import math
 import resource
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -27,13 +25,14 @@ import kinesis_producer as kp
 
 HEADER = 12
 BATCH = 1024
+# Steps of latency in a second.
+_STEPS = 20_000
 
 
 class Tally:
-    """Reports, counted. Latencies are kept as a histogram with steps of two percent, so that memory stays flat."""
+    """Reports, counted, by the one thread that sees them. Latencies go into steps, so that memory stays flat."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
         self.stored = 0
         self.possibly_stored = 0
         self.failed: Counter[str] = Counter()
@@ -42,17 +41,17 @@ class Tally:
         self.max_latency = 0.0
 
     def count(self, stored: int, failures: list[kp.Report], latency: float) -> None:
-        with self.lock:
-            self.stored += stored
-            self.latencies[_step(latency)] += stored + len(failures)
-            self.max_latency = max(self.max_latency, latency)
-            for report in failures:
-                if self.first_failure is None:
-                    self.first_failure = repr(report)
-                if report.stored == kp.Stored.POSSIBLY:
-                    self.possibly_stored += 1
-                else:
-                    self.failed[report.error_code or ""] += 1
+        self.stored += stored
+        self.latencies[int(latency * _STEPS)] += stored + len(failures)
+        if latency > self.max_latency:
+            self.max_latency = latency
+        for report in failures:
+            if self.first_failure is None:
+                self.first_failure = repr(report)
+            if report.stored == kp.Stored.POSSIBLY:
+                self.possibly_stored += 1
+            else:
+                self.failed[report.error_code or ""] += 1
 
     @property
     def reported(self) -> int:
@@ -64,7 +63,7 @@ class Tally:
         for step in sorted(self.latencies):
             left -= self.latencies[step]
             if left <= 0:
-                return round(min(1.02**step / 1e3, self.max_latency * 1e3), 3)
+                return round(min((step + 1) / _STEPS, self.max_latency) * 1e3, 3)
         return None
 
     def to_json(self, seconds: float, cpu: float) -> str:
@@ -83,13 +82,6 @@ class Tally:
                 "failed": dict(self.failed),
             }
         )
-
-
-def _step(latency: float) -> int:
-    microseconds, step = latency * 1e6, 0
-    if microseconds > 1:
-        step = math.ceil(math.log(microseconds, 1.02))
-    return step
 
 
 def _peak_rss_mb() -> float:
@@ -120,9 +112,6 @@ class Load:
         if self._key_texts is not None:
             return self._key_texts[sequence % self.keys]
         return f"partition-key-{sequence % self.keys:06}"
-
-    def data(self, sequence: int) -> bytes:
-        return self._id + sequence.to_bytes(8, "big") + self._filler
 
     def lists(self) -> Iterator[list[tuple[str, bytes]]]:
         head, filler, key = self._id, self._filler, self.key
@@ -164,34 +153,38 @@ def put_many(producer: kp.Producer, options: argparse.Namespace, load: Load, tal
 
 def put_single(producer: kp.Producer, options: argparse.Namespace, load: Load, tally: Tally) -> None:
     stream = producer.stream(options.stream)
-    pace = Pace(options.rate)
-    for sequence in range(load.records):
-        delay = pace.delay(sequence)
-        if delay > 0:
-            time.sleep(delay)
-        put_at = time.perf_counter()
-        future = stream.put(load.key(sequence), load.data(sequence))
-        future.add_done_callback(partial(count_one, put_at, tally))
+    pace, sequence = Pace(options.rate), 0
+    for records in load.lists():
+        for key, data in records:
+            delay = pace.delay(sequence) if options.rate else 0
+            if delay > 0:
+                time.sleep(delay)
+            put_at = time.perf_counter()
+            stream.put(key, data).add_done_callback(partial(count_one, put_at, tally))
+            sequence += 1
     producer.flush()
 
 
 def count_one(put_at: float, tally: Tally, future: Any) -> None:
     report = future.result()
-    stored = report.is_stored
-    tally.count(int(stored), [] if stored else [report], time.perf_counter() - put_at)
+    if report.is_stored:
+        tally.count(1, [], time.perf_counter() - put_at)
+    else:
+        tally.count(0, [report], time.perf_counter() - put_at)
 
 
 async def put_async(options: argparse.Namespace, load: Load, tally: Tally, settings: dict[str, Any]) -> None:
     async with kp.AsyncProducer(**settings) as producer:
         stream = producer.stream(options.stream)
-        pace = Pace(options.rate)
-        for sequence in range(load.records):
-            delay = pace.delay(sequence)
-            if delay > 0:
-                await asyncio.sleep(delay)
-            put_at = time.perf_counter()
-            future = await stream.put(load.key(sequence), load.data(sequence))
-            future.add_done_callback(partial(count_one, put_at, tally))
+        pace, sequence = Pace(options.rate), 0
+        for records in load.lists():
+            for key, data in records:
+                delay = pace.delay(sequence) if options.rate else 0
+                if delay > 0:
+                    await asyncio.sleep(delay)
+                put_at = time.perf_counter()
+                (await stream.put(key, data)).add_done_callback(partial(count_one, put_at, tally))
+                sequence += 1
         await producer.flush()
 
 

@@ -75,6 +75,8 @@ class ReportFuture(Future[Report]):
 
     def _wait(self, timeout: Optional[float]) -> None:
         """The standard library takes any notification for its own; here it may be another future's."""
+        if self._state == "FINISHED":
+            return
         with self._condition:
             self._condition.wait_for(self.done, timeout)
 
@@ -205,7 +207,9 @@ class Core:
         take = self.waiting.pop
         for row, opaque in enumerate(memoryview(opaques).cast("Q")):
             future = take(opaque, None)
-            if future is not None:
+            if type(future) is ReportFuture:
+                _complete(future, Report(reports, row, numbers[row]))
+            elif future is not None:
                 outcomes.append((future, Report(reports, row, numbers[row])))
 
     @staticmethod
@@ -255,7 +259,7 @@ def complete_all(outcomes: Outcomes) -> None:
 
 def _complete(future: AnyFuture, result: Any) -> None:
     try:
-        if isinstance(result, errors.KinesisProducerError):
+        if isinstance(result, BaseException):
             future.set_exception(result)
         else:
             future.set_result(result)
