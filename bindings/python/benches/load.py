@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import resource
 import sys
@@ -228,6 +229,8 @@ def settings_of(options: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> int:
     options = parse()
+    # Tens of thousands of futures are outstanding: with the default, the collector walks over them again and again.
+    gc.set_threshold(100_000)
     load, tally, settings = Load(options), Tally(), settings_of(options)
     cpu, start = _cpu(), time.perf_counter()
     if options.put == "async":
