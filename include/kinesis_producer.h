@@ -218,6 +218,32 @@ typedef struct {
 // Takes a log line: one of KP_LOG_*, and the text, which is the library's and lives for the call. It must not call this library.
 typedef void (*kp_log_fn)(void *user_data, int32_t level, const char *line);
 
+// What a producer did since it was made. See kp_producer_counters.
+typedef struct {
+  // sizeof(kp_counters_t), set by the caller.
+  size_t struct_size;
+  // User records accepted.
+  uint64_t user_records_received;
+  // User records reported as stored.
+  uint64_t user_records_stored;
+  // User records reported as failed (not stored, or not certainly).
+  uint64_t user_records_failed;
+  // Kinesis records reported as stored.
+  uint64_t kinesis_records_stored;
+  // Bytes (data and partition key) of the Kinesis records reported as stored.
+  uint64_t kinesis_bytes_stored;
+  // PutRecords calls made.
+  uint64_t put_records_calls;
+  // Kinesis records sent, each time they were sent.
+  uint64_t attempts;
+  // Bytes (data and partition key) of the Kinesis records sent, each time they were sent.
+  uint64_t bytes_sent;
+  // Kinesis records that the service throttled.
+  uint64_t throttled;
+  // Kinesis records that were stored in another shard than predicted and had to be sent again in part.
+  uint64_t wrong_shard;
+} kp_counters_t;
+
 // One try of a user record.
 typedef struct {
   // sizeof(kp_attempt_t), set by the caller.
@@ -297,7 +323,8 @@ kp_error_t *kp_config_check(const kp_config_t *config);
 // at a time, never from inside a put. Its user records count as outstanding until it has returned. It may put; flush, close and
 // free of its producer return KP_ERR_WRONG_THREAD. The reports are the library's: do not free them, do not keep them.
 //
-// Ownership: user_data stays the caller's; finalizer (NULL is allowed) is called once, when no call will follow.
+// Ownership: user_data stays the caller's; finalizer (NULL is allowed) is called once, when no
+// call will follow, also if this is refused.
 // Threads: callback and finalizer run on a thread of the library. Since: 0.1
 kp_error_t *kp_config_set_report_callback(kp_config_t *config,
                                           kp_reports_fn callback,
@@ -308,7 +335,8 @@ kp_error_t *kp_config_set_report_callback(kp_config_t *config,
 // kp_credentials_set and returns 0, or returns another number if it has none now. It should be quick: a thread of the producer
 // waits for it.
 //
-// Ownership: user_data stays the caller's; finalizer (NULL is allowed) is called once, when no call will follow.
+// Ownership: user_data stays the caller's; finalizer (NULL is allowed) is called once, when no
+// call will follow, also if this is refused.
 // Threads: callback and finalizer run on threads of the library. Since: 0.1
 kp_error_t *kp_config_set_credentials_callback(kp_config_t *config,
                                                kp_credentials_fn callback,
@@ -468,10 +496,11 @@ int32_t kp_stored_records_get(const kp_stored_records_t *records,
 void kp_stored_records_free(kp_stored_records_t *records);
 #endif
 
-// Log lines of all producers of this process go to this function, up to a level (KP_LOG_*); NULL ends it. Repeated lines come at
+// Log lines of all producers of this process go to this function, up to a level (KP_LOG_*); NULL ends it, whatever the level. Repeated lines come at
 // most once in ten seconds. The library itself never writes to stdout or stderr.
 //
-// Ownership: user_data stays the caller's; finalizer (NULL is allowed) is called once, when no call will follow.
+// Ownership: user_data stays the caller's; finalizer (NULL is allowed) is called once, when no
+// call will follow, also if this is refused.
 // Errors: KP_ERR_INVALID_ARGUMENT, KP_ERR_RUNTIME. Threads: callback and finalizer run on any thread, also several at once.
 // Since: 0.1
 kp_error_t *kp_log_set_callback(kp_log_fn callback,
@@ -520,7 +549,8 @@ kp_error_t *kp_producer_flush(const kp_producer_t *producer,
                               uint64_t timeout_ms);
 
 // Takes no more user records (waiting puts get KP_ERR_CLOSED), flushes, and after timeout_ms reports the rest as aborted.
-// aborted (NULL is allowed) gets their number. Afterwards take what is left of the reports, then free the producer.
+// aborted (NULL is allowed) gets their number. Afterwards take what is left of the reports, then free the producer; a report
+// callback may still be at work with the last of them until then.
 //
 // Errors: KP_ERR_WRONG_THREAD in the report callback. Threads: any. Since: 0.1
 kp_error_t *kp_producer_close(const kp_producer_t *producer,
@@ -542,9 +572,14 @@ int32_t kp_producer_outstanding(const kp_producer_t *producer,
                                 size_t *bytes,
                                 uint64_t *oldest_ms);
 
+// What a producer did since it was made, all streams together. counters->struct_size must be set.
+//
+// Errors: KP_ERR_INVALID_ARGUMENT, KP_ERR_FORKED. Threads: any. Since: 0.1
+int32_t kp_producer_counters(const kp_producer_t *producer, kp_counters_t *counters);
+
 // Stops the producer at once and frees it with its streams; NULL is allowed. What is undecided is aborted, reports in the queue
 // are lost: to lose nothing, close it and take the reports first. With a report callback, everything is reported before this
-// returns, and no call follows. In the child of a fork it does nothing.
+// returns, no call follows, and the finalizer was called. In the child of a fork it does nothing.
 //
 // Errors: KP_ERR_WRONG_THREAD in the report callback: nothing is freed then. Threads: one, when no other uses it any more.
 // Since: 0.1

@@ -248,6 +248,14 @@ class Producer {
     if (status != KP_OK) return detail::status_error(status);
     return Outstanding{records, bytes, milliseconds(oldest_ms)};
   }
+  // What it did since it was made. KP_ERR_FORKED in the child of a fork.
+  Result<kp_counters_t> counters() const {
+    kp_counters_t counters{};
+    counters.struct_size = sizeof counters;
+    const std::int32_t status = kp_producer_counters(producer_.get(), &counters);
+    if (status != KP_OK) return detail::status_error(status);
+    return counters;
+  }
   // Reports of detached puts that came, and exceptions of callbacks; all 0 in queue mode.
   Counts counts() const noexcept {
     if (shared_ == nullptr) return {};

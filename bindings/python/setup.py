@@ -11,6 +11,8 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+# Tests build faster: KINESIS_PRODUCER_PROFILE=dev.
+PROFILE = os.environ.get("KINESIS_PRODUCER_PROFILE", "dist")
 LIBRARY = "libkinesis_producer" + (".dylib" if sys.platform == "darwin" else ".so")
 
 
@@ -18,14 +20,15 @@ class BuildWithCargo(build_py):
     def run(self):
         super().run()
         # The embedded service comes along: it is how an application's tests go without AWS.
-        command = ["cargo", "build", "--profile", "dist", "-p", "kinesis-producer-c", "--features", "local"]
+        command = ["cargo", "build", "--profile", PROFILE, "-p", "kinesis-producer-c", "--features", "local"]
         subprocess.run(command, cwd=REPOSITORY, check=True)
         target = Path(REPOSITORY, os.environ.get("CARGO_TARGET_DIR", "target"))
         # An editable installation runs from this folder.
         package = Path(__file__).resolve().parent if self.editable_mode else Path(self.build_lib)
         package = package / "kinesis_producer"
         package.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(target / "dist" / LIBRARY, package / LIBRARY)
+        built = target / ("debug" if PROFILE == "dev" else PROFILE) / LIBRARY
+        shutil.copy2(built, package / LIBRARY)
 
 
 class PlatformWheel(bdist_wheel):

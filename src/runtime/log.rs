@@ -53,17 +53,17 @@ impl Log {
             }
             Event::BackedOff { code, message, pause } => {
                 if let Some(left_out) = self.backed_off.pass(now) {
-                    warn!(stream, %code, %message, ?pause, left_out, "calls fail: the stream is backed off, nothing is lost before record_ttl");
+                    warn!(stream, %code, words = %message, ?pause, left_out, "calls fail: the stream is backed off, nothing is lost before record_ttl");
                 }
             }
             Event::Recovered => info!(stream, "calls succeed again"),
             Event::MapInstalled { shards, changed } => info!(stream, shards, changed, "shard map is in use"),
             Event::MapFailed { code, message, have_map } => {
-                warn!(stream, %code, %message, have_map, "shard map cannot be read: without it, only user records of one key share an aggregate; is kinesis:ListShards allowed?");
+                warn!(stream, %code, words = %message, have_map, "shard map cannot be read: without it, only user records of one key share an aggregate; is kinesis:ListShards allowed?");
             }
             Event::Refused { code, message, user_records } => {
                 if let Some(left_out) = self.refused.pass(now) {
-                    warn!(stream, %code, %message, user_records, left_out, "user records are refused for good; their reports say so");
+                    warn!(stream, %code, words = %message, user_records, left_out, "user records are refused for good; their reports say so");
                 }
             }
         }

@@ -82,7 +82,7 @@ static void reports_by_callback(const kp_local_t *service) {
   CHECK(state.finalized == 0);
   WORKS(kp_producer_close(state.producer, 10000, NULL));
   IS(kp_producer_free(state.producer), KP_OK);
-  wait_for(&state, &state.finalized, 1);
+  CHECK(state.finalized == 1);
   CHECK(state.stored == COUNT + 1);
 }
 
@@ -121,7 +121,7 @@ static void freed_with_user_records(void) {
   for (uint64_t n = 0; n < COUNT; n++) IS(kp_stream_put(stream, &record, n, 1000), KP_OK);
   IS(kp_producer_free(producer), KP_OK);
   CHECK(state.reports == COUNT);
-  wait_for(&state, &state.finalized, 1);
+  CHECK(state.finalized == 1);
 }
 
 static void abort_here(void *user_data, const kp_reports_t *reports) {

@@ -104,6 +104,7 @@ static void futures_come_also_when_the_producer_is_destroyed() {
     fails(stream.put("key", "data", -5s), KP_ERR_QUEUE_FULL);
     fails(stream.put("key", "data", [](const kp::ReportView &) { CHECK(false); }, 10ms), KP_ERR_TIMED_OUT);
     CHECK(need(producer.outstanding()).records == 10);
+    CHECK(need(producer.counters()).user_records_received == 10);
     fails(producer.flush(10ms), KP_ERR_TIMED_OUT);
   }
   for (auto &future : futures) {

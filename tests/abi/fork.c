@@ -41,6 +41,9 @@ static void every_call_says_forked(const parent_t *parent) {
   FAILS(kp_producer_close(parent->queue, KP_WAIT_FOREVER, &number), KP_ERR_FORKED);
   FAILS(kp_producer_abort(parent->queue, &number), KP_ERR_FORKED);
   IS(kp_producer_outstanding(parent->queue, &number, &number, &oldest), KP_ERR_FORKED);
+  kp_counters_t counters = {0};
+  counters.struct_size = sizeof counters;
+  IS(kp_producer_counters(parent->queue, &counters), KP_ERR_FORKED);
   CHECK(stream == NULL && fd == -7 && number == 7 && oldest == 7);
   IS(kp_stream_put(parent->stream, &record, 0, KP_WAIT_FOREVER), KP_ERR_FORKED);
   IS(kp_stream_try_put(parent->stream, &record, 0), KP_ERR_FORKED);

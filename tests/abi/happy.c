@@ -188,6 +188,11 @@ int main(void) {
   CHECK(records == 0 && bytes == 0);
   CHECK(kp_producer_poll_reports(producer, 10, 0) == NULL);
   read_back(service);
+  kp_counters_t counters = {0};
+  counters.struct_size = sizeof counters;
+  IS(kp_producer_counters(producer, &counters), KP_OK);
+  CHECK(counters.user_records_received == COUNT && counters.user_records_stored == COUNT && counters.user_records_failed == 0);
+  CHECK(counters.put_records_calls >= 1 && counters.kinesis_records_stored >= 1 && counters.struct_size == sizeof counters);
   size_t aborted = 99;
   WORKS(kp_producer_close(producer, 10000, &aborted));
   CHECK(aborted == 0);

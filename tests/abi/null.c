@@ -78,6 +78,11 @@ static void producer(const kp_producer_t *producer, const kp_stream_t *living) {
   IS(kp_producer_outstanding(NULL, &aborted, &aborted, NULL), KP_ERR_INVALID_ARGUMENT);
   CHECK(aborted == 7);
   IS(kp_producer_outstanding(producer, NULL, NULL, NULL), KP_OK);
+  kp_counters_t counters = {0};
+  IS(kp_producer_counters(producer, &counters), KP_ERR_INVALID_ARGUMENT);  // without its size
+  counters.struct_size = sizeof counters;
+  IS(kp_producer_counters(NULL, &counters), KP_ERR_INVALID_ARGUMENT);
+  IS(kp_producer_counters(producer, NULL), KP_ERR_INVALID_ARGUMENT);
   IS(kp_producer_free(NULL), KP_OK);
 
   kp_user_record_t record = user_record("k", "v");

@@ -64,8 +64,9 @@ impl Install {
         let lib = self.folder("lib")?;
         let pkgconfig = self.folder("lib/pkgconfig")?;
         let cmake = self.folder("lib/cmake/kinesis-producer")?;
-        for header in ["kinesis_producer.h", "kinesis_producer.hpp"] {
-            copy(&root().join("include").join(header), &include.join(header))?;
+        self.folder("include/kinesis_producer")?;
+        for header in headers(&root().join("include"))? {
+            copy(&root().join("include").join(&header), &include.join(&header))?;
         }
         copy(&built.join("libkinesis_producer.a"), &lib.join("libkinesis_producer.a"))?;
         let shared = if cfg!(target_os = "linux") { SONAME } else { shared_name() };
@@ -91,6 +92,21 @@ impl Install {
         fs::create_dir_all(&folder).map_err(said_of(&folder))?;
         Ok(folder)
     }
+}
+
+/// All headers of a folder and of the folders in it, by their names there.
+fn headers(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(said_of(folder))? {
+        let entry = entry.map_err(said_of(folder))?;
+        let name = PathBuf::from(entry.file_name());
+        if entry.path().is_dir() {
+            found.extend(headers(&entry.path())?.into_iter().map(|inner| name.join(inner)));
+        } else {
+            found.push(name);
+        }
+    }
+    Ok(found)
 }
 
 fn shared_name() -> &'static str {

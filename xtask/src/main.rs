@@ -50,6 +50,18 @@ const TEST: &[Step<'_>] = &[
         &["test", "--workspace", "--all-features", "--lib", "--bins", "--tests", "--examples"],
     ),
     Step::cargo("examples in the documentation", &["test", "--workspace", "--all-features", "--doc"]),
+    Step {
+        needs: &["cc"],
+        ..Step::cargo("the C library", &["xtask", "install", "--prefix", "target/abi", "--profile", "dev", "--local"])
+    },
+    Step {
+        name: "C and C++",
+        program: "tests/abi/run",
+        args: &["target/abi"],
+        env: &[],
+        needs: &["gcc", "g++", "clang", "cmake", "pkg-config", "valgrind"],
+    },
+    Step { name: "Python", program: "bindings/python/run-tests", args: &[], env: &[], needs: &["python3"] },
 ];
 
 const DOCS: &[Step<'_>] = &[Step {

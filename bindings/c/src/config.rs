@@ -104,7 +104,8 @@ pub unsafe extern "C" fn kp_config_check(config: *const kp_config_t) -> *mut kp_
 /// at a time, never from inside a put. Its user records count as outstanding until it has returned. It may put; flush, close and
 /// free of its producer return KP_ERR_WRONG_THREAD. The reports are the library's: do not free them, do not keep them.
 ///
-/// Ownership: user_data stays the caller's; finalizer (NULL is allowed) is called once, when no call will follow.
+/// Ownership: user_data stays the caller's; finalizer (NULL is allowed) is called once, when no
+/// call will follow, also if this is refused.
 /// Threads: callback and finalizer run on a thread of the library. Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kp_config_set_report_callback(
@@ -127,7 +128,8 @@ pub unsafe extern "C" fn kp_config_set_report_callback(
 /// kp_credentials_set and returns 0, or returns another number if it has none now. It should be quick: a thread of the producer
 /// waits for it.
 ///
-/// Ownership: user_data stays the caller's; finalizer (NULL is allowed) is called once, when no call will follow.
+/// Ownership: user_data stays the caller's; finalizer (NULL is allowed) is called once, when no
+/// call will follow, also if this is refused.
 /// Threads: callback and finalizer run on threads of the library. Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kp_config_set_credentials_callback(

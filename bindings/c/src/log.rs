@@ -32,10 +32,11 @@ struct Callback {
 
 static CALLBACK: RwLock<Option<Arc<Callback>>> = RwLock::new(None);
 
-/// Log lines of all producers of this process go to this function, up to a level (KP_LOG_*); NULL ends it. Repeated lines come at
+/// Log lines of all producers of this process go to this function, up to a level (KP_LOG_*); NULL ends it, whatever the level. Repeated lines come at
 /// most once in ten seconds. The library itself never writes to stdout or stderr.
 ///
-/// Ownership: user_data stays the caller's; finalizer (NULL is allowed) is called once, when no call will follow.
+/// Ownership: user_data stays the caller's; finalizer (NULL is allowed) is called once, when no
+/// call will follow, also if this is refused.
 /// Errors: KP_ERR_INVALID_ARGUMENT, KP_ERR_RUNTIME. Threads: callback and finalizer run on any thread, also several at once.
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -48,7 +49,7 @@ pub unsafe extern "C" fn kp_log_set_callback(
     attempt(|| {
         let user_data = UserData::new(user_data, finalizer);
         init();
-        if !(KP_LOG_ERROR..=KP_LOG_DEBUG).contains(&level) {
+        if callback.is_some() && !(KP_LOG_ERROR..=KP_LOG_DEBUG).contains(&level) {
             let message = format!("level: {level} is none of KP_LOG_ERROR (1) to KP_LOG_DEBUG (4)");
             return Err(Fail::new(KP_ERR_INVALID_ARGUMENT, message));
         }

@@ -16,7 +16,7 @@ use crate::guard::{
     Handle, attempt, dispatching, generation, guard, handle, handle_named, init, is_dispatching, not_in_callback,
     output, text, write_if,
 };
-use crate::reports::kp_reports_t;
+use crate::reports::{fill, kp_reports_t};
 use crate::stream::kp_stream_t;
 
 /// A time-out that never comes, for every function that takes milliseconds.
@@ -58,13 +58,21 @@ impl ReportCallback {
         ReportCallback { callback, user_data }
     }
 
-    /// As the library wants it. `ended` is dropped after the last call.
+    /// As the library wants it. `ended` is dropped after the last call, and after the finalizer's.
     fn into_mode(self, number: u64, ended: Sender<()>) -> ReportMode {
+        // Fields are dropped in their order.
+        struct Until {
+            callback: ReportCallback,
+            _ended: Sender<()>,
+        }
+        let until = Until { callback: self, _ended: ended };
         ReportMode::Callback(Box::new(move |reports: Reports| {
-            let _until_the_end = &ended;
+            // The whole of it is kept by this function, not the part that is used here.
+            let until = &until;
+            let ReportCallback { callback, user_data } = &until.callback;
             let reports = kp_reports_t::new(reports);
             // SAFETY: the caller's function, with the caller's pointer, and reports that live for the call.
-            dispatching(number, || unsafe { (self.callback)(self.user_data.pointer(), &raw const reports) });
+            dispatching(number, || unsafe { callback(user_data.pointer(), &raw const reports) });
         }))
     }
 }
@@ -212,7 +220,8 @@ pub unsafe extern "C" fn kp_producer_flush(producer: *const kp_producer_t, timeo
 }
 
 /// Takes no more user records (waiting puts get KP_ERR_CLOSED), flushes, and after timeout_ms reports the rest as aborted.
-/// aborted (NULL is allowed) gets their number. Afterwards take what is left of the reports, then free the producer.
+/// aborted (NULL is allowed) gets their number. Afterwards take what is left of the reports, then free the producer; a report
+/// callback may still be at work with the last of them until then.
 ///
 /// Errors: KP_ERR_WRONG_THREAD in the report callback. Threads: any. Since: 0.1
 #[unsafe(no_mangle)]
@@ -275,9 +284,65 @@ pub unsafe extern "C" fn kp_producer_outstanding(
     })
 }
 
+/// What a producer did since it was made. See kp_producer_counters.
+#[repr(C)]
+pub struct kp_counters_t {
+    /// sizeof(kp_counters_t), set by the caller.
+    pub struct_size: usize,
+    /// User records accepted.
+    pub user_records_received: u64,
+    /// User records reported as stored.
+    pub user_records_stored: u64,
+    /// User records reported as failed (not stored, or not certainly).
+    pub user_records_failed: u64,
+    /// Kinesis records reported as stored.
+    pub kinesis_records_stored: u64,
+    /// Bytes (data and partition key) of the Kinesis records reported as stored.
+    pub kinesis_bytes_stored: u64,
+    /// PutRecords calls made.
+    pub put_records_calls: u64,
+    /// Kinesis records sent, each time they were sent.
+    pub attempts: u64,
+    /// Bytes (data and partition key) of the Kinesis records sent, each time they were sent.
+    pub bytes_sent: u64,
+    /// Kinesis records that the service throttled.
+    pub throttled: u64,
+    /// Kinesis records that were stored in another shard than predicted and had to be sent again in part.
+    pub wrong_shard: u64,
+}
+
+/// What a producer did since it was made, all streams together. counters->struct_size must be set.
+///
+/// Errors: KP_ERR_INVALID_ARGUMENT, KP_ERR_FORKED. Threads: any. Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kp_producer_counters(producer: *const kp_producer_t, counters: *mut kp_counters_t) -> i32 {
+    guard(KP_ERR_PANIC, || {
+        // SAFETY: the header asks for a living producer.
+        let counted = match unsafe { handle(producer) } {
+            Ok(producer) => producer.producer.counters(),
+            Err(code) => return code,
+        };
+        let filled = kp_counters_t {
+            struct_size: size_of::<kp_counters_t>(),
+            user_records_received: counted.user_records_received,
+            user_records_stored: counted.user_records_stored,
+            user_records_failed: counted.user_records_failed,
+            kinesis_records_stored: counted.kinesis_records_stored,
+            kinesis_bytes_stored: counted.kinesis_bytes_stored,
+            put_records_calls: counted.put_records_calls,
+            attempts: counted.attempts,
+            bytes_sent: counted.bytes_sent,
+            throttled: counted.throttled,
+            wrong_shard: counted.wrong_shard,
+        };
+        // SAFETY: the header asks for a struct with its size.
+        unsafe { fill(counters, filled) }
+    })
+}
+
 /// Stops the producer at once and frees it with its streams; NULL is allowed. What is undecided is aborted, reports in the queue
 /// are lost: to lose nothing, close it and take the reports first. With a report callback, everything is reported before this
-/// returns, and no call follows. In the child of a fork it does nothing.
+/// returns, no call follows, and the finalizer was called. In the child of a fork it does nothing.
 ///
 /// Errors: KP_ERR_WRONG_THREAD in the report callback: nothing is freed then. Threads: one, when no other uses it any more.
 /// Since: 0.1
