@@ -167,7 +167,7 @@ static void failures_say_why(const kp_local_t *service) {
 int main(void) {
   kp_local_t *service = start_service();
   CHECK(strncmp(kp_local_endpoint_url(service), "http://", 7) == 0);
-  kp_producer_t *producer = start_producer(settings(service, "record_max_buffered_time = 50 ms"));
+  kp_producer_t *producer = start_producer(settings(service, "record_max_buffered_time = 20 s"));
   kp_stream_t *stream = open_stream(producer, "s");
   CHECK(open_stream(producer, "s") == stream);
   int32_t fd = -1, again = -1;

@@ -136,8 +136,8 @@ static void bad_settings(void) {
 
 static void bad_stream_names(const kp_producer_t *producer) {
   const char *bad[] = {"", "with space", "slash/", "arn:aws:s3:::bucket",
-                       "nameof129characters_0123456789012345678901234567890123456789012345678901234567890123456789012345678901234"
-                       "56789012345678901234567890123"};
+                       ("nameof129characters_0123456789012345678901234567890123456789012345678901234567890123456789012345678901234"
+                       "56789012345678901234567890123")};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     kp_stream_t *stream = NULL;
     FAILS(kp_producer_stream(producer, bad[i], &stream), KP_ERR_INVALID_STREAM_NAME);
