@@ -67,7 +67,7 @@ class Tally:
                 return round(min((step + 1) / _STEPS, self.max_latency) * 1e3, 3)
         return None
 
-    def to_json(self, seconds: float, cpu: float) -> str:
+    def to_json(self, seconds: float, cpu: float, counters: kp.Counters) -> str:
         records = self.reported
         names = {"p50_ms": 50.0, "p90_ms": 90.0, "p99_ms": 99.0, "p999_ms": 99.9, "max_ms": 100.0}
         return json.dumps(
@@ -81,6 +81,8 @@ class Tally:
                 "stored": self.stored,
                 "possibly_stored": self.possibly_stored,
                 "failed": dict(self.failed),
+                "attempts": counters.attempts,
+                "put_records_calls": counters.put_records_calls,
             }
         )
 
@@ -174,7 +176,7 @@ def count_one(put_at: float, tally: Tally, future: Any) -> None:
         tally.count(0, [report], time.perf_counter() - put_at)
 
 
-async def put_async(options: argparse.Namespace, load: Load, tally: Tally, settings: dict[str, Any]) -> None:
+async def put_async(options: argparse.Namespace, load: Load, tally: Tally, settings: dict[str, Any]) -> kp.Counters:
     async with kp.AsyncProducer(**settings) as producer:
         stream = producer.stream(options.stream)
         pace, sequence = Pace(options.rate), 0
@@ -187,6 +189,7 @@ async def put_async(options: argparse.Namespace, load: Load, tally: Tally, setti
                 (await stream.put(key, data)).add_done_callback(partial(count_one, put_at, tally))
                 sequence += 1
         await producer.flush()
+        return producer.counters
 
 
 def parse() -> argparse.Namespace:
@@ -234,15 +237,17 @@ def main() -> int:
     load, tally, settings = Load(options), Tally(), settings_of(options)
     cpu, start = _cpu(), time.perf_counter()
     if options.put == "async":
-        asyncio.run(put_async(options, load, tally, settings))
+        counters = asyncio.run(put_async(options, load, tally, settings))
     else:
         with kp.Producer(**settings) as producer:
             cpu, start = _cpu(), time.perf_counter()
             (put_many if options.put == "many" else put_single)(producer, options, load, tally)
+            producer.flush()
+            counters = producer.counters
     seconds, cpu = time.perf_counter() - start, _cpu() - cpu
     if tally.first_failure is not None:
         print(f"error: not stored: {tally.first_failure}", file=sys.stderr)
-    print(tally.to_json(seconds, cpu))
+    print(tally.to_json(seconds, cpu, counters))
     return 0 if tally.stored == options.records == tally.reported else 1
 
 

@@ -36,7 +36,7 @@ from .errors import (
     WrongThread,
 )
 from .local import LocalService, StoredRecord
-from .producer import Outstanding, Producer, Stream
+from .producer import Counters, Outstanding, Producer, Stream
 from .put_many import ListResult, PutMany
 from .report import Attempt, FailedRecord, Report, Status, Stored
 
@@ -48,6 +48,7 @@ __all__ = [
     "AsyncStream",
     "Attempt",
     "Closed",
+    "Counters",
     "Credentials",
     "FailedRecord",
     "Forked",

@@ -57,6 +57,24 @@ class AttemptStruct(ctypes.Structure):
     ]
 
 
+class CountersStruct(ctypes.Structure):
+    """kp_counters_t"""
+
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("user_records_received", c_uint64),
+        ("user_records_stored", c_uint64),
+        ("user_records_failed", c_uint64),
+        ("kinesis_records_stored", c_uint64),
+        ("kinesis_bytes_stored", c_uint64),
+        ("put_records_calls", c_uint64),
+        ("attempts", c_uint64),
+        ("bytes_sent", c_uint64),
+        ("throttled", c_uint64),
+        ("wrong_shard", c_uint64),
+    ]
+
+
 class DeaggregatedRecordStruct(ctypes.Structure):
     """kp_deaggregated_record_t"""
 
@@ -116,6 +134,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "kp_producer_flush": (_ERROR, [c_void_p, c_uint64]),
     "kp_producer_close": (_ERROR, [c_void_p, c_uint64, POINTER(c_size_t)]),
     "kp_producer_abort": (_ERROR, [c_void_p, POINTER(c_size_t)]),
+    "kp_producer_counters": (c_int32, [c_void_p, POINTER(CountersStruct)]),
     "kp_producer_outstanding": (c_int32, [c_void_p, POINTER(c_size_t), POINTER(c_size_t), POINTER(c_uint64)]),
     "kp_stream_put": (c_int32, [c_void_p, POINTER(UserRecordStruct), c_uint64, c_uint64]),
     "kp_stream_put_columns": (

@@ -13,7 +13,7 @@ from ._abi import WAIT_FOREVER, lib
 from ._columns import Columns, Data, HashKey, Record, record_struct
 from ._config import milliseconds
 from ._core import complete_all
-from .producer import Keep, Outstanding, Producer, Stream, Timeout, stopped
+from .producer import Counters, Keep, Outstanding, Producer, Stream, Timeout, stopped
 from .put_many import ListResult, PutMany, Waiting
 from .report import Report
 
@@ -69,6 +69,11 @@ class AsyncProducer:
     def outstanding(self) -> Outstanding:
         """What was accepted and is not delivered yet."""
         return self._opened().outstanding
+
+    @property
+    def counters(self) -> Counters:
+        """What was done since it was made."""
+        return self._opened().counters
 
     async def __aenter__(self) -> AsyncProducer:
         return await self.open()

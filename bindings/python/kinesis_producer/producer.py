@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import ctypes
 import os
 import threading
 import time
@@ -16,7 +17,7 @@ from types import TracebackType
 from typing import Any, Callable, Literal, NamedTuple, Optional, Union, overload
 
 from . import _log, errors
-from ._abi import WAIT_FOREVER, lib
+from ._abi import WAIT_FOREVER, CountersStruct, lib
 from ._columns import Columns, Data, HashKey, Record, record_struct
 from ._config import Config, Setting, c_text, milliseconds
 from ._core import Core, ReportFuture, deliver
@@ -40,6 +41,31 @@ class Outstanding(NamedTuple):
     bytes: int
     #: Seconds that the oldest undecided one waits; 0 if there is none.
     oldest: float
+
+
+class Counters(NamedTuple):
+    """What a producer did since it was made."""
+
+    #: User records accepted.
+    user_records_received: int
+    #: User records reported as stored.
+    user_records_stored: int
+    #: User records reported as failed (not stored, or not certainly).
+    user_records_failed: int
+    #: Kinesis records reported as stored.
+    kinesis_records_stored: int
+    #: Bytes (data and partition key) of the Kinesis records reported as stored.
+    kinesis_bytes_stored: int
+    #: PutRecords calls made.
+    put_records_calls: int
+    #: Kinesis records sent, each time they were sent.
+    attempts: int
+    #: Bytes (data and partition key) of the Kinesis records sent, each time they were sent.
+    bytes_sent: int
+    #: Kinesis records that the service throttled.
+    throttled: int
+    #: Kinesis records that were stored in another shard than predicted and had to be sent again in part.
+    wrong_shard: int
 
 
 class Producer:
@@ -131,6 +157,16 @@ class Producer:
         records, size, oldest = c_size_t(), c_size_t(), c_uint64()
         _raise_for(lib.kp_producer_outstanding(handle.pointer, byref(records), byref(size), byref(oldest)))
         return Outstanding(records.value, size.value, oldest.value / 1000)
+
+    @property
+    def counters(self) -> Counters:
+        """What was done since it was made. A producer that is gone has counted nothing."""
+        handle = self._core.handle
+        if handle is None:
+            return Counters(*[0] * len(Counters._fields))
+        counters = CountersStruct(struct_size=ctypes.sizeof(CountersStruct))
+        _raise_for(lib.kp_producer_counters(handle.pointer, byref(counters)))
+        return Counters(*[getattr(counters, name) for name in Counters._fields])
 
     def __enter__(self) -> Producer:
         return self

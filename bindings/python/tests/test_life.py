@@ -41,6 +41,14 @@ def test_outstanding_counts_what_is_not_delivered(stuck: kp.Producer, stream_nam
     assert stuck.outstanding.records == 4 and stuck.outstanding.bytes == 16
 
 
+def test_counters_tell_what_was_done(producer: kp.Producer, stream_name: str) -> None:
+    assert producer.counters == (0,) * len(kp.Counters._fields)
+    producer.stream(stream_name).put_many([("key", b"x")] * 3).check().future.result(LONG)
+    counters = producer.counters
+    assert (counters.user_records_received, counters.user_records_stored, counters.user_records_failed) == (3, 3, 0)
+    assert counters.put_records_calls >= 1 and counters.attempts >= counters.kinesis_records_stored >= 1
+
+
 def test_close_flushes_and_completes_every_future(make: Callable[..., kp.Producer], stream_name: str) -> None:
     with make(record_max_buffered_time="1 h", record_ttl="2 h") as producer:
         futures = [producer.stream(stream_name).put("key", b"x") for _ in range(100)]
