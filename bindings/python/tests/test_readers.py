@@ -18,7 +18,7 @@ import kinesis_producer as kp
 from .conftest import LONG
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples" / "python"
-LOAD = Path(__file__).resolve().parents[1] / "benches" / "load.py"
+LOAD = Path(__file__).resolve().parents[3] / "benches" / "load.py"
 
 
 def boto3_client(service: kp.LocalService) -> Any:
