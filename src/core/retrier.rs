@@ -48,7 +48,7 @@ impl Pipeline {
         match outcome {
             EntryOutcome::Stored { shard_id, sequence_number } => {
                 self.lane_mut(id).limiter.handle_stored(now);
-                let landing = Landing { shard_id, sequence_number, started, ended: now };
+                let landing = Landing { shard_id, sequence_number, started, ended: now, given_up: 0 };
                 self.handle_stored(id, sealed, landing, now);
             }
             EntryOutcome::Failed { code, message } => {
@@ -291,5 +291,41 @@ impl Pipeline {
     fn report(&mut self, batch: ReportBatch) {
         self.blocks.decide(batch.members());
         self.reports.push_back(batch);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::digest::key_digest;
+    use super::super::put::Hashed;
+    use super::*;
+    use crate::config::StreamConfig;
+    use crate::record::UserRecord;
+
+    #[test]
+    fn what_failed_does_not_linger_again() {
+        let linger = Duration::from_secs(60);
+        let config = StreamConfig::default().record_max_buffered_time(linger).record_ttl(linger * 10);
+        let mut pipeline = Pipeline::new(config, 64 << 20, 7, Time::ZERO);
+        let record = UserRecord::new("key", b"data");
+        pipeline.put(&Hashed { record, key_digest: key_digest("key"), hash_key: None }, Time::ZERO).unwrap();
+        let forbidden = CallFailure {
+            code: ErrorCode::new("AccessDeniedException"),
+            message: "".into(),
+            status: Some(400),
+            stored: Stored::No,
+        };
+        let now = Time::ZERO + linger;
+        pipeline.handle_timeout(now);
+        pipeline.handle_shard_list(Err(forbidden.clone()), now);
+        while let Some(job) = pipeline.poll_job() {
+            if let super::super::Job::TakeApart(job) = job {
+                pipeline.handle_taken_apart(job.run(), now);
+            }
+        }
+        let sent = pipeline.poll_transmit(now).unwrap();
+        let lost = CallFailure { code: ErrorCode::new(code::TIMEOUT), status: None, ..forbidden };
+        pipeline.handle_put_records(sent.id, Err(lost), now);
+        assert!(pipeline.transmit_due() <= now + STREAM_BACKOFF);
     }
 }
