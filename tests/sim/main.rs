@@ -4,8 +4,10 @@
 mod events;
 mod ledger;
 mod network;
+mod pace;
 mod scenario;
 mod service;
+mod shards;
 mod stream;
 mod world;
 

@@ -62,6 +62,7 @@ impl World {
         for entry in &entries {
             let shard = stream.service.shard_of(entry.hash_key);
             stream.pace.sent(shard, entry.bytes(), self.now);
+            stream.debt.sent(entry.bytes(), self.now);
         }
         stream.in_flight.insert(id, entries.clone());
         let timeout = self.scenario.request_timeout;
