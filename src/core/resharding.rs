@@ -92,7 +92,9 @@ impl Pipeline {
     }
 
     /// Has Kinesis records of `lane` taken apart by the present map.
-    pub(super) fn take_apart(&mut self, lane: LaneId, originals: Vec<Sealed>) {
+    pub(super) fn take_apart(&mut self, lane: LaneId, mut originals: Vec<Sealed>) {
+        // As in a lane: what comes back from a job for an older map is sorted by shard.
+        originals.sort_by_key(Sealed::age);
         if !originals.is_empty() {
             self.start_job(AtWork { lane, originals, stored: None, result: None }, None);
         }
