@@ -40,7 +40,8 @@ impl Members {
     /// Adds a user record that arrived at `now`.
     pub(super) fn push(&mut self, token: Token, now: Time) {
         if self.list.is_empty() {
-            self.base = now;
+            // A whole microsecond: an arrival that moves to other members does not lose more each time.
+            self.base = Time::from_nanos(now.as_nanos() / 1000 * 1000);
         }
         let micros = now.as_nanos().saturating_sub(self.base.as_nanos()) / 1000;
         self.list.push(Member { token, arrival: u32::try_from(micros).unwrap_or(u32::MAX) });
@@ -245,6 +246,18 @@ mod tests {
         assert_eq!(members.arrived_by(Time::from_millis(5)), 0);
         assert_eq!(members.arrived_by(Time::from_nanos(5_001_000)), 1);
         assert_eq!(members.arrived_by(Time::from_millis(26)), 3);
+    }
+
+    #[test]
+    fn arrivals_that_move_on_are_rounded_once() {
+        let mut members = Members::default();
+        let arrivals = [1_999, 3_998, 6_001].map(Time::from_nanos);
+        (0..).zip(arrivals).for_each(|(index, now)| members.push(Token { block: 3, index }, now));
+        for first in [0, 1, 2] {
+            let mut others = Members::default();
+            (first..3).for_each(|position| others.push_from(&members, position));
+            assert_eq!(others.arrival(2 - first), Time::from_nanos(6_000));
+        }
     }
 
     #[test]
