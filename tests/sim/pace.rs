@@ -27,7 +27,9 @@ impl Pace {
         Pace { rate: rate_limit as f64 / 100.0, levels: Vec::new(), started: None, possible }
     }
 
-    pub(crate) fn sent(&mut self, shard: usize, bytes: usize, now: u64) {
+    /// `lowest` is a pace that is not above the present one, in bytes a second: what is larger than a full bucket leaves when it is
+    /// full, and a throttled shard's bucket is smaller.
+    pub(crate) fn sent(&mut self, shard: usize, bytes: usize, lowest: f64, now: u64) {
         let Some(started) = self.started.filter(|_| self.possible) else {
             self.possible = false;
             return;
@@ -42,13 +44,22 @@ impl Pace {
         *level = (*level + passed * bytes_rate).min(bytes_rate);
         *records = (*records + passed * records_rate).min(records_rate);
         let bytes = bytes as f64;
-        assert!(
-            *level >= bytes.min(bytes_rate) - bytes_rate * 1e-6,
-            "{bytes} bytes sent over the ceiling: {level} left"
-        );
+        assert!(*level >= bytes.min(lowest) - bytes_rate * 1e-6, "{bytes} bytes sent over the ceiling: {level} left");
         assert!(*records >= 1_f64.min(records_rate) - 1e-6, "a Kinesis record sent over the ceiling");
         *level -= bytes;
         *records -= 1.0;
+    }
+
+    /// Seconds that one shard takes for this much.
+    pub(crate) fn seconds_for(&self, records: usize, bytes: usize) -> f64 {
+        (bytes as f64 / SHARD_BYTES).max(records as f64 / SHARD_RECORDS) / self.rate
+    }
+
+    /// The least that the pipeline owes a shard, in seconds of the ceiling: it may pay more slowly, never faster.
+    pub(crate) fn owed(&self, shard: usize, now: u64) -> f64 {
+        let Some((level, _, updated)) = self.levels.get(shard).filter(|_| self.possible) else { return 0.0 };
+        let passed = (now - *updated) as f64 / SECOND as f64;
+        (-level / (self.rate * SHARD_BYTES) - passed).max(0.0)
     }
 }
 
@@ -67,7 +78,8 @@ impl Debt {
         Debt { factor: (rate_limit as f64 / 100.0).min(1.0), bytes: 0.0, updated: 0 }
     }
 
-    fn rate(&self) -> f64 {
+    /// The pace of no lane is below it.
+    pub(crate) fn rate(&self) -> f64 {
         self.factor * SHARD_BYTES
     }
 

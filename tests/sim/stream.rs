@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use fastrand::Rng;
+use kinesis_producer::config::Ordering;
 use kinesis_producer::core::outcome::{EntryOutcome, PutRecordsOutcome};
 use kinesis_producer::core::{Hashed, Pipeline, Refusal, RequestId, key_digest};
 use kinesis_producer::time::Time;
@@ -12,6 +13,11 @@ use super::ledger::{Id, Ledger, Limits, Wanted};
 use super::pace::{Debt, Pace};
 use super::scenario::{MS, Scenario, Sizes, StreamPlan};
 use super::service::{Service, WireEntry};
+
+/// Bytes that a user record takes in an aggregate beside its key and data, at most.
+const AGGREGATION_OVERHEAD: usize = 96;
+/// Seconds until the answer of a calm service, at most.
+const LONGEST_ANSWER: f64 = 0.04;
 
 #[derive(Debug)]
 pub(crate) struct Stream {
@@ -41,6 +47,8 @@ pub(crate) struct Stream {
     /// A call failed as a whole, and none has succeeded since.
     pub(crate) backed_off: bool,
     pub(crate) puts_huge: bool,
+    /// Put while nothing was known of the shards: user records and their bytes.
+    held: (usize, usize),
 }
 
 impl Stream {
@@ -72,6 +80,7 @@ impl Stream {
             pace,
             backed_off: false,
             puts_huge: true,
+            held: (0, 0),
         }
     }
 
@@ -134,7 +143,17 @@ impl Stream {
             "a put moved a deadline and says nothing: {after:?}, {before:?}"
         );
         match result {
-            Ok(token) => self.ledger.accept(wanted, token, now, frozen),
+            Ok(token) => {
+                // What joins others was admitted with them.
+                let owed = self.pace.owed(self.service.shard_of(wanted.hash_key), now);
+                let third = self.plan.config.record_ttl.as_secs_f64() / 3.0;
+                let joins = self.ledger.undecided() > 0;
+                assert!(joins || owed <= third + 1e-6, "taken by a shard that must pause for {owed} s");
+                if self.pace.started.is_none() && self.pace.possible {
+                    self.held = (self.held.0 + 1, self.held.1 + wanted.bytes() + AGGREGATION_OVERHEAD);
+                }
+                self.ledger.accept(wanted, token, now, frozen);
+            }
             Err(Refusal::Backlog(lane)) => self.backlogged.entry(lane).or_default().push(wanted),
             Err(Refusal::NeedsHashKey) => panic!("it was there"),
         }
@@ -189,6 +208,15 @@ impl Stream {
     /// Until when puts may wait for room although nothing is undecided.
     pub(crate) fn admits(&self) -> u64 {
         self.debt.admits(self.plan.config.record_ttl)
+    }
+
+    /// Whether the first puts were more than admission lets one shard have: while its pace is not known nothing is refused.
+    pub(crate) fn held_too_much(&self) -> bool {
+        let third = self.plan.config.record_ttl.as_secs_f64() / 3.0;
+        // With order kept, each may have to wait for the answer to the one before.
+        let ordered = self.plan.config.ordering == Ordering::Shard;
+        let answers = if ordered { self.held.0 as f64 * LONGEST_ANSWER } else { 0.0 };
+        self.pace.seconds_for(self.held.0, self.held.1).max(answers) > third
     }
 
     /// 10 MiB leave a slow shard in debt for many minutes.
