@@ -333,7 +333,7 @@ mod tests {
     use super::super::outcome::{EntryOutcome, Shard, ShardPage};
     use super::super::put::Hashed;
     use super::*;
-    use crate::config::StreamConfig;
+    use crate::config::{Ordering, StreamConfig};
     use crate::record::{HashKey, UserRecord};
 
     const MIDDLE: u128 = 1 << 127;
@@ -347,6 +347,7 @@ mod tests {
     /// A stream that was asked for its first map; user records linger and live for a minute and for ten.
     fn stream() -> Pipeline {
         let config = StreamConfig::default()
+            .ordering(Ordering::Shard)
             .record_max_buffered_time(Duration::from_secs(60))
             .record_ttl(Duration::from_secs(600));
         let mut pipeline = Pipeline::new(config, 64 << 20, 7, Time::ZERO);
@@ -404,5 +405,23 @@ mod tests {
         let other = Arc::new(pipeline.poll_reports().unwrap()).report(0);
         assert!(other.is_stored());
         assert_eq!(other.sub_sequence_number(), Some(1));
+    }
+
+    #[test]
+    fn after_a_misplaced_aggregate_was_given_up_its_lane_sends_again() {
+        let (mut pipeline, second) = (stream(), |n: u64| Time::from_millis(n * 1000));
+        learn(&mut pipeline, vec![shard("a", LOWER, true), shard("b", UPPER, true)], Time::ZERO);
+        put(&mut pipeline, 0, Time::ZERO);
+        put(&mut pipeline, 1, Time::ZERO);
+        pipeline.handle_timeout(second(60));
+        let sent = pipeline.poll_transmit(second(60)).unwrap();
+        let stored =
+            EntryOutcome::Stored { shard_id: ShardId::new("parent"), sequence_number: SequenceNumber::new("7") };
+        pipeline.handle_put_records(sent.id, Ok(vec![stored]), second(60));
+        pipeline.handle_timeout(second(601));
+        assert_eq!(pipeline.poll_reports().unwrap().failure(), Some(&Failure::WrongShard));
+        put(&mut pipeline, 2, second(602));
+        pipeline.handle_timeout(second(662));
+        assert!(pipeline.poll_transmit(second(662)).is_some());
     }
 }
