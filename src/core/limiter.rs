@@ -191,6 +191,16 @@ mod tests {
     }
 
     #[test]
+    fn pauses_are_spread_between_nothing_and_the_longest() {
+        let mut rng = Rng::with_seed(7);
+        let longest = BACKOFF * 8;
+        let pauses: Vec<Duration> = (0..1000).map(|_| jittered(BACKOFF, 3, MAX_BACKOFF, &mut rng)).collect();
+        assert!(pauses.iter().all(|pause| *pause <= longest));
+        let short = pauses.iter().filter(|pause| **pause < longest / 2).count();
+        assert!((400..600).contains(&short), "{short} of 1000 are short");
+    }
+
+    #[test]
     fn the_ceiling_holds() {
         let (used, refused) = drive(10.0 * SHARD_BYTES, 150, 60);
         assert!((0.145..=0.151).contains(&used), "used {used}");

@@ -30,6 +30,8 @@ pub(super) struct Landing {
     pub(super) sequence_number: SequenceNumber,
     pub(super) started: Time,
     pub(super) ended: Time,
+    /// How many of its first user records were given up since. The others keep their places in what was stored.
+    pub(super) given_up: usize,
 }
 
 impl Landing {
@@ -66,7 +68,8 @@ impl Pipeline {
         for (mut sealed, positions) in result.stored {
             if let Some(stored) = &stored {
                 sealed.history.push(stored.as_success());
-                self.decide_partly_stored(sealed, positions, stored, now);
+                let places = positions.into_iter().map(|position| position + stored.given_up as u32).collect();
+                self.decide_partly_stored(sealed, places, stored, now);
             }
         }
         let mut homeless = Vec::new();
@@ -89,7 +92,9 @@ impl Pipeline {
     }
 
     /// Has Kinesis records of `lane` taken apart by the present map.
-    pub(super) fn take_apart(&mut self, lane: LaneId, originals: Vec<Sealed>) {
+    pub(super) fn take_apart(&mut self, lane: LaneId, mut originals: Vec<Sealed>) {
+        // As in a lane: what comes back from a job for an older map is sorted by shard.
+        originals.sort_by_key(Sealed::age);
         if !originals.is_empty() {
             self.start_job(AtWork { lane, originals, stored: None, result: None }, None);
         }
@@ -138,16 +143,15 @@ impl Pipeline {
             self.unready(id);
             self.rehome(id, now);
         }
-        for id in retired {
-            self.lane_mut(id).current = false;
+        for id in [HOLDING, UNPREDICTED].into_iter().chain(retired.iter().copied()) {
             // Whoever waits for room in it finds another lane now.
             if std::mem::take(&mut self.lane_mut(id).refused) {
                 self.admitted.push_back(id.0);
             }
-            self.settle(id, now);
         }
-        if std::mem::take(&mut self.lane_mut(HOLDING).refused) {
-            self.admitted.push_back(HOLDING.0);
+        for id in retired {
+            self.lane_mut(id).current = false;
+            self.settle(id, now);
         }
         self.settle(HOLDING, now);
         self.settle(UNPREDICTED, now);
@@ -270,7 +274,8 @@ impl Pipeline {
         self.lane_mut(id).unsettled -= 1;
         if self.lane(id).range.as_ref().is_some_and(|predicted| range.covers(predicted)) {
             sealed.history.push(landing.as_success());
-            self.decide_stored(sealed, landing.shard_id, landing.sequence_number, now);
+            let places = (landing.given_up as u32..).take(sealed.members.len()).collect();
+            self.decide_partly_stored(sealed, places, &landing, now);
         } else {
             let work = AtWork { lane: id, originals: vec![sealed], stored: Some(landing), result: None };
             self.start_job(work, Some(range));
@@ -284,29 +289,139 @@ impl Pipeline {
         present.chain(self.refresh.past()).find(|range| range.id == *id).cloned()
     }
 
-    /// Gives up on misplaced Kinesis records that no map explained in time.
+    /// Gives up on misplaced user records that no map explained in time. The younger ones of the same aggregate go on waiting: the
+    /// map may still come before they expire as well.
     pub(super) fn expire_misplaced(&mut self, now: Time) {
-        if self.misplaced_expiry() > now {
-            return;
-        }
-        let ttl = self.config.record_ttl;
+        let Some(moment) = self.expired_by(now).filter(|_| self.misplaced_expiry() <= now) else { return };
+        let keep = self.config.return_user_record_on_failure;
         for mut misplaced in std::mem::take(&mut self.misplaced) {
-            if misplaced.sealed.expires(ttl) > now {
-                self.misplaced.push(misplaced);
+            let Misplaced { lane, sealed, landing } = &mut misplaced;
+            let lane = *lane;
+            let count = sealed.members.arrived_by(moment);
+            if count == sealed.members.len() {
+                self.lane_mut(lane).unsettled -= 1;
+                self.give_up_misplaced(misplaced.sealed, &misplaced.landing, now);
+                self.settle(lane, now);
                 continue;
             }
-            let attempt = misplaced.landing.as_wrong_shard("whose range could not be learnt");
-            misplaced.sealed.history.push(attempt);
-            misplaced.sealed.possibly_stored = true;
-            self.lane_mut(misplaced.lane).unsettled -= 1;
-            self.decide_failed(misplaced.sealed, Failure::WrongShard, now);
-            self.settle(misplaced.lane, now);
+            if count > 0 {
+                let expired = sealed.split_first(count, keep);
+                self.give_up_misplaced(expired, landing, now);
+                landing.given_up += count;
+            }
+            self.misplaced.push(misplaced);
         }
     }
 
+    fn give_up_misplaced(&mut self, mut sealed: Sealed, landing: &Landing, now: Time) {
+        sealed.history.push(landing.as_wrong_shard("whose range could not be learnt"));
+        sealed.possibly_stored = true;
+        self.decide_failed(sealed, Failure::WrongShard, now);
+    }
+
     pub(super) fn misplaced_expiry(&self) -> Time {
-        // It is given up whole, since its places name its user records: when the first of them expires.
         let expiries = self.misplaced.iter().map(|misplaced| misplaced.sealed.expires(self.config.record_ttl));
         expiries.min().unwrap_or(Time::NEVER)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::digest::key_digest;
+    use super::super::outcome::{EntryOutcome, Shard, ShardPage};
+    use super::super::put::Hashed;
+    use super::*;
+    use crate::config::{Ordering, StreamConfig};
+    use crate::record::{HashKey, UserRecord};
+
+    const MIDDLE: u128 = 1 << 127;
+    const LOWER: (u128, u128) = (0, MIDDLE - 1);
+    const UPPER: (u128, u128) = (MIDDLE, u128::MAX);
+
+    fn shard(id: &str, (first, last): (u128, u128), open: bool) -> Shard {
+        Shard { id: ShardId::new(id), first: HashKey(first), last: HashKey(last), open }
+    }
+
+    /// A stream that was asked for its first map; user records linger and live for a minute and for ten.
+    fn stream() -> Pipeline {
+        let config = StreamConfig::default()
+            .ordering(Ordering::Shard)
+            .record_max_buffered_time(Duration::from_secs(60))
+            .record_ttl(Duration::from_secs(600));
+        let mut pipeline = Pipeline::new(config, 64 << 20, 7, Time::ZERO);
+        pipeline.handle_timeout(Time::ZERO);
+        pipeline
+    }
+
+    fn learn(pipeline: &mut Pipeline, shards: Vec<Shard>, now: Time) {
+        assert!(matches!(pipeline.poll_job(), Some(Job::ListShards { .. })));
+        pipeline.handle_shard_list(Ok(ShardPage { shards, next_token: None }), now);
+    }
+
+    fn put(pipeline: &mut Pipeline, hash_key: u128, now: Time) {
+        let mut record = UserRecord::new("key", b"data");
+        record.explicit_hash_key = Some(HashKey(hash_key));
+        let hashed = Hashed { record, key_digest: key_digest("key"), hash_key: record.explicit_hash_key };
+        pipeline.put(&hashed, now).unwrap();
+    }
+
+    #[test]
+    fn what_was_taken_apart_by_an_older_map_is_taken_apart_again() {
+        let mut pipeline = stream();
+        put(&mut pipeline, 0, Time::ZERO);
+        put(&mut pipeline, u128::MAX, Time::ZERO);
+        learn(&mut pipeline, vec![shard("a", (0, u128::MAX), true)], Time::ZERO);
+        let Some(Job::TakeApart(old)) = pipeline.poll_job() else { panic!("what was held is taken apart") };
+        let later = Time::from_millis(70_000);
+        pipeline.handle_timeout(later);
+        learn(&mut pipeline, vec![shard("b", LOWER, true), shard("c", UPPER, true)], later);
+        pipeline.handle_taken_apart(old.run(), later);
+        let Some(Job::TakeApart(again)) = pipeline.poll_job() else { panic!("its map is not the present one") };
+        pipeline.handle_taken_apart(again.run(), later);
+        let sent = pipeline.poll_transmit(later).unwrap();
+        assert_eq!(sent.records.len(), 2);
+    }
+
+    #[test]
+    fn a_misplaced_user_record_waits_for_a_map_until_it_expires_itself() {
+        let (mut pipeline, second) = (stream(), |n: u64| Time::from_millis(n * 1000));
+        learn(&mut pipeline, vec![shard("a", LOWER, true), shard("b", UPPER, true)], Time::ZERO);
+        put(&mut pipeline, 0, Time::ZERO);
+        put(&mut pipeline, 1, second(30));
+        pipeline.handle_timeout(second(60));
+        let sent = pipeline.poll_transmit(second(60)).unwrap();
+        let stored =
+            EntryOutcome::Stored { shard_id: ShardId::new("parent"), sequence_number: SequenceNumber::new("7") };
+        pipeline.handle_put_records(sent.id, Ok(vec![stored]), second(60));
+        pipeline.handle_timeout(second(601));
+        let first = pipeline.poll_reports().unwrap();
+        assert_eq!((first.members().len(), first.failure()), (1, Some(&Failure::WrongShard)));
+        assert!(pipeline.poll_reports().is_none());
+        // It belongs to the shard's parent as well, and stands second in what was stored.
+        let shards = vec![shard("parent", LOWER, false), shard("c", LOWER, true), shard("b", UPPER, true)];
+        learn(&mut pipeline, shards, second(602));
+        let other = Arc::new(pipeline.poll_reports().unwrap()).report(0);
+        assert!(other.is_stored());
+        assert_eq!(other.sub_sequence_number(), Some(1));
+    }
+
+    #[test]
+    fn after_a_misplaced_aggregate_was_given_up_its_lane_sends_again() {
+        let (mut pipeline, second) = (stream(), |n: u64| Time::from_millis(n * 1000));
+        learn(&mut pipeline, vec![shard("a", LOWER, true), shard("b", UPPER, true)], Time::ZERO);
+        put(&mut pipeline, 0, Time::ZERO);
+        put(&mut pipeline, 1, Time::ZERO);
+        pipeline.handle_timeout(second(60));
+        let sent = pipeline.poll_transmit(second(60)).unwrap();
+        let stored =
+            EntryOutcome::Stored { shard_id: ShardId::new("parent"), sequence_number: SequenceNumber::new("7") };
+        pipeline.handle_put_records(sent.id, Ok(vec![stored]), second(60));
+        pipeline.handle_timeout(second(601));
+        assert_eq!(pipeline.poll_reports().unwrap().failure(), Some(&Failure::WrongShard));
+        put(&mut pipeline, 2, second(602));
+        pipeline.handle_timeout(second(662));
+        assert!(pipeline.poll_transmit(second(662)).is_some());
     }
 }

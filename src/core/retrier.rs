@@ -48,7 +48,7 @@ impl Pipeline {
         match outcome {
             EntryOutcome::Stored { shard_id, sequence_number } => {
                 self.lane_mut(id).limiter.handle_stored(now);
-                let landing = Landing { shard_id, sequence_number, started, ended: now };
+                let landing = Landing { shard_id, sequence_number, started, ended: now, given_up: 0 };
                 self.handle_stored(id, sealed, landing, now);
             }
             EntryOutcome::Failed { code, message } => {
@@ -291,5 +291,74 @@ impl Pipeline {
     fn report(&mut self, batch: ReportBatch) {
         self.blocks.decide(batch.members());
         self.reports.push_back(batch);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::digest::key_digest;
+    use super::super::outcome::{Shard, ShardPage};
+    use super::super::put::Hashed;
+    use super::*;
+    use crate::config::{Ordering, StreamConfig};
+    use crate::record::{HashKey, SequenceNumber, ShardId, UserRecord};
+
+    fn stream(linger: Duration) -> Pipeline {
+        let config = StreamConfig::default()
+            .ordering(Ordering::None)
+            .record_max_buffered_time(linger)
+            .record_ttl(Duration::from_secs(600));
+        let mut pipeline = Pipeline::new(config, 64 << 20, 7, Time::ZERO);
+        pipeline.handle_timeout(Time::ZERO);
+        pipeline
+    }
+
+    fn put(pipeline: &mut Pipeline, now: Time) {
+        let record = UserRecord::new("key", b"data");
+        pipeline.put(&Hashed { record, key_digest: key_digest("key"), hash_key: None }, now).unwrap();
+        pipeline.handle_timeout(now);
+    }
+
+    fn failure(code: &str) -> CallFailure {
+        CallFailure { code: ErrorCode::new(code), message: "".into(), status: None, stored: Stored::No }
+    }
+
+    #[test]
+    fn what_failed_does_not_linger_again() {
+        let linger = Duration::from_secs(60);
+        let mut pipeline = stream(linger);
+        put(&mut pipeline, Time::ZERO);
+        let now = Time::ZERO + linger;
+        pipeline.handle_timeout(now);
+        let forbidden = CallFailure { status: Some(400), ..failure("AccessDeniedException") };
+        pipeline.handle_shard_list(Err(forbidden), now);
+        while let Some(job) = pipeline.poll_job() {
+            if let super::super::Job::TakeApart(job) = job {
+                pipeline.handle_taken_apart(job.run(), now);
+            }
+        }
+        let sent = pipeline.poll_transmit(now).unwrap();
+        pipeline.handle_put_records(sent.id, Err(failure(code::TIMEOUT)), now);
+        assert!(pipeline.transmit_due() <= now + STREAM_BACKOFF);
+    }
+
+    #[test]
+    fn one_request_at_a_time_is_for_probes_only() {
+        let mut pipeline = stream(Duration::ZERO);
+        let id = ShardId::new("a");
+        let shard = Shard { id: id.clone(), first: HashKey(0), last: HashKey(u128::MAX), open: true };
+        pipeline.handle_shard_list(Ok(ShardPage { shards: vec![shard], next_token: None }), Time::ZERO);
+        put(&mut pipeline, Time::ZERO);
+        let sent = pipeline.poll_transmit(Time::ZERO).unwrap();
+        pipeline.handle_put_records(sent.id, Err(failure(code::TIMEOUT)), Time::ZERO);
+        let now = pipeline.transmit_due();
+        let probe = pipeline.poll_transmit(now).unwrap();
+        put(&mut pipeline, now);
+        assert!(pipeline.poll_transmit(now).is_none());
+        let stored = EntryOutcome::Stored { shard_id: id, sequence_number: SequenceNumber::new("7") };
+        pipeline.handle_put_records(probe.id, Ok(vec![stored]), now);
+        assert!(pipeline.poll_transmit(now).is_some());
+        put(&mut pipeline, now);
+        assert!(pipeline.poll_transmit(now).is_some());
     }
 }

@@ -48,7 +48,8 @@ impl Members {
     /// Adds a user record that arrived at `now`.
     pub(super) fn push(&mut self, token: Token, now: Time) {
         if self.arrivals.is_empty() {
-            self.base = now;
+            // A whole microsecond: an arrival that moves to other members does not lose more each time.
+            self.base = Time::from_nanos(now.as_nanos() / 1000 * 1000);
             self.tokens = Tokens::Run(token);
         }
         let next = |first: Token| Token { index: first.index + self.arrivals.len() as u32, ..first };
@@ -283,6 +284,18 @@ mod tests {
         assert_eq!(members.arrived_by(Time::from_millis(5)), 0);
         assert_eq!(members.arrived_by(Time::from_nanos(5_001_000)), 1);
         assert_eq!(members.arrived_by(Time::from_millis(26)), 3);
+    }
+
+    #[test]
+    fn arrivals_that_move_on_are_rounded_once() {
+        let mut members = Members::default();
+        let arrivals = [1_999, 3_998, 6_001].map(Time::from_nanos);
+        (0..).zip(arrivals).for_each(|(index, now)| members.push(Token { block: 3, index }, now));
+        for first in [0, 1, 2] {
+            let mut others = Members::default();
+            (first..3).for_each(|position| others.push_from(&members, position));
+            assert_eq!(others.arrival(2 - first), Time::from_nanos(6_000));
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::sealed::{History, Members, Sealed};
 use super::shard_map::{ShardMap, ShardRange};
 use crate::record::HashKey;
 use crate::time::Time;
-use crate::wire::{AggregateWriter, Keyed, KinesisRecord, Payload, SealedAggregate, Single, UserRecordRef, md5};
+use crate::wire::{AggregateWriter, Keyed, KinesisRecord, Payload, Single, UserRecordRef, md5};
 
 /// Work that needs no connection from the pool.
 #[derive(Debug)]
@@ -66,6 +66,9 @@ pub struct TakenApart {
     pub(super) stored: Vec<(Sealed, Vec<u32>)>,
 }
 
+/// A user record, its place, and what it is taken out of.
+type Part<'a> = (&'a Sealed, usize, UserRecordRef<'a>);
+
 impl TakeApart {
     /// Hashes and seals anew. Runs on: any thread, without a lock; 150 ns a user record and more.
     #[must_use]
@@ -75,12 +78,15 @@ impl TakeApart {
         // What was never sent has no history that would have to stay apart: neighbours fill one another up.
         let fresh = self.originals.iter().all(|original| original.history.total == 0);
         let mut groups = Groups::new(if fresh { self.max_bytes } else { usize::MAX }, self.max_count);
+        let mut run = Vec::new();
         for original in &self.originals {
             match &original.record.payload {
-                Payload::Aggregate(aggregate) => self.split(original, aggregate, &mut groups),
+                Payload::Aggregate(aggregate) => {
+                    run.extend(aggregate.iter().enumerate().map(|(position, user)| (original, position, user)));
+                }
                 Payload::Plain(_) => {
                     // What came before it must not be put together with what comes after it.
-                    groups.finish(&mut result);
+                    self.regroup(&mut run, &mut groups, &mut result);
                     let mut whole = original.clone();
                     let hash_key =
                         *whole.record.hash_key.get_or_insert_with(|| md5::hash_key(original.partition_key()));
@@ -88,18 +94,22 @@ impl TakeApart {
                 }
             }
             if !fresh {
-                groups.finish(&mut result);
+                self.regroup(&mut run, &mut groups, &mut result);
             }
         }
-        groups.finish(&mut result);
+        self.regroup(&mut run, &mut groups, &mut result);
         result
     }
 
-    fn split(&self, original: &Sealed, aggregate: &SealedAggregate, groups: &mut Groups) {
-        for (position, user) in aggregate.iter().enumerate() {
+    /// Empties `run` into aggregates.
+    fn regroup(&self, run: &mut Vec<Part<'_>>, groups: &mut Groups, result: &mut TakenApart) {
+        // Aggregates of different hash keys overlap in time, but inside each arrivals are in order: expiry cuts off the front.
+        run.sort_by_key(|(original, position, _)| original.members.arrival(*position));
+        for (original, position, user) in run.drain(..) {
             let hash_key = user.explicit_hash_key.unwrap_or_else(|| md5::hash_key(user.partition_key));
             groups.add(self.place(hash_key), original, position, &user, hash_key);
         }
+        groups.finish(result);
     }
 
     fn place(&self, hash_key: HashKey) -> Place {

@@ -10,10 +10,11 @@ use kinesis_producer::core::outcome::{EntryOutcome, PutRecordsOutcome};
 use kinesis_producer::core::{Report, ReportBatch, Token};
 use kinesis_producer::error::Failure;
 use kinesis_producer::wire::{DeaggregatedRecord, md5};
-use kinesis_producer::{HashKey, Stored};
+use kinesis_producer::{HashKey, ShardId, Stored};
 
 use super::scenario::MS;
 use super::service::{Copy, Service, WireEntry};
+use super::shards::ToldShards;
 
 /// Bytes of a payload that tell whose it is.
 const HEADER: usize = 6;
@@ -98,7 +99,11 @@ struct Accepted {
     /// Sends whose outcome the producer cannot know.
     lost: u32,
     poisoned_company: bool,
+    /// It came back in a request whose content was refused, whose halves are sent as they are.
+    halved: bool,
     count_mismatch: bool,
+    /// Where it, or the aggregate that it was in, was stored last.
+    landed: Option<ShardId>,
     /// When it came back from the wire last, and how long the process had been frozen by then.
     answered: (u64, u64),
     report: Option<Report>,
@@ -126,6 +131,7 @@ pub(crate) struct Ledger {
     order: HashMap<Id, u64>,
     /// Error codes that calls and entries failed with.
     codes: HashSet<String>,
+    pub(crate) shards: ToldShards,
     pub(crate) flushes: Vec<(u64, u64)>,
     pub(crate) aborted: bool,
     pub(crate) undecided_bytes: usize,
@@ -144,6 +150,7 @@ impl Ledger {
             undecided: BTreeSet::new(),
             order: HashMap::new(),
             codes: HashSet::new(),
+            shards: ToldShards::default(),
             flushes: Vec::new(),
             aborted: false,
             undecided_bytes: 0,
@@ -166,6 +173,15 @@ impl Ledger {
 
     pub(crate) fn undecided_ids(&self) -> impl Iterator<Item = Id> + '_ {
         self.tokens.values().copied()
+    }
+
+    pub(crate) fn slack(&self) -> u64 {
+        self.limits.slack
+    }
+
+    /// Nanoseconds awake after its put by which a user record is reported.
+    pub(crate) fn most_awake(&self) -> u64 {
+        nanos(self.limits.config.record_ttl) + self.limits.request_timeout + self.limits.slack
     }
 
     fn ordered(&self) -> bool {
@@ -191,7 +207,9 @@ impl Ledger {
             sends: 0,
             lost: 0,
             poisoned_company: false,
+            halved: false,
             count_mismatch: false,
+            landed: None,
             answered: (now, frozen),
             report: None,
         };
@@ -235,6 +253,10 @@ impl Ledger {
                 accepted.sends += 1;
                 accepted.poisoned_company |= poisoned;
             }
+            let accepted = |id: &Id| &self.accepted[id];
+            let halved = entry.ids.iter().any(|id| accepted(id).halved);
+            let together = self.shards.belong_together(entry.ids.iter().map(|id| accepted(id).wanted.hash_key));
+            assert!(together || halved, "an aggregate for more than one shard: {:?}", entry.ids);
             if self.ordered() {
                 self.check_order_on_wire(entry);
             }
@@ -255,7 +277,11 @@ impl Ledger {
 
     /// The producer is about to learn of an outcome.
     pub(crate) fn answered(&mut self, entries: &[WireEntry], outcome: &PutRecordsOutcome, now: u64, frozen: u64) {
-        entries.iter().flat_map(|entry| &entry.ids).for_each(|id| self.entry(*id).answered = (now, frozen));
+        let halved = outcome.as_ref().is_err_and(|failure| failure.code.as_str() == "ValidationException");
+        for id in entries.iter().flat_map(|entry| &entry.ids) {
+            let accepted = self.entry(*id);
+            (accepted.answered, accepted.halved) = ((now, frozen), halved);
+        }
         match outcome {
             Err(failure) => {
                 self.codes.insert(failure.code.as_str().to_owned());
@@ -271,11 +297,17 @@ impl Ledger {
             }
             Ok(outcomes) => {
                 for (entry, outcome) in entries.iter().zip(outcomes) {
-                    if let EntryOutcome::Failed { code, .. } = outcome {
-                        self.codes.insert(code.as_str().to_owned());
-                        if code.as_str() == "InternalFailure" {
-                            self.lose(entry);
+                    match outcome {
+                        EntryOutcome::Failed { code, .. } => {
+                            self.codes.insert(code.as_str().to_owned());
+                            if code.as_str() == "InternalFailure" {
+                                self.lose(entry);
+                            }
                         }
+                        EntryOutcome::Stored { shard_id, .. } => {
+                            entry.ids.iter().for_each(|id| self.entry(*id).landed = Some(shard_id.clone()));
+                        }
+                        _ => {}
                     }
                 }
             }
@@ -319,7 +351,7 @@ impl Ledger {
         let Accepted { wanted, put, sends, lost, .. } = &self.accepted[&id];
         let (age, sends, lost) = (now - put, *sends, *lost);
         let awake = age.saturating_sub(frozen - self.accepted[&id].frozen);
-        let most = ttl + self.limits.request_timeout + self.limits.slack;
+        let most = self.most_awake();
         assert!(awake <= most, "{id:?} reported after {} ms awake, {} are allowed", awake / MS, most / MS);
         let (answered, frozen_then) = self.accepted[&id].answered;
         let back = (now - answered).saturating_sub(frozen - frozen_then);
@@ -342,8 +374,13 @@ impl Ledger {
             None => assert!(report.shard_id().is_some() && report.sequence_number().is_some() && sends > 0),
             Some(Failure::Expired) => assert!(age >= ttl, "{id:?} expired after {age} ns"),
             Some(Failure::Throttled) => assert!(self.limits.config.fail_if_throttled),
-            // Its aggregate is given up when the first user record of it expires.
-            Some(Failure::WrongShard) => assert!(report.stored() == Stored::Possibly),
+            // While its time is not over, or the shard is known where it was stored, it can be decided better.
+            Some(Failure::WrongShard) => {
+                assert!(age >= ttl, "{id:?} was given up as misplaced after {age} ns");
+                let landed = self.accepted[&id].landed.as_ref().expect("it was stored somewhere");
+                assert!(!self.shards.knows(landed), "{id:?} is in {landed}, whose range is known");
+                assert_eq!(report.stored(), Stored::Possibly);
+            }
             Some(Failure::Service(code)) => {
                 assert!(self.codes.contains(code.as_str()), "nobody ever said {code}");
                 let innocent = code.as_str() == "ValidationException" && !self.accepted[&id].poisoned_company;

@@ -61,7 +61,8 @@ impl World {
         stream.ledger.sent(&entries, self.now, self.frozen);
         for entry in &entries {
             let shard = stream.service.shard_of(entry.hash_key);
-            stream.pace.sent(shard, entry.bytes(), self.now);
+            stream.pace.sent(shard, entry.bytes(), stream.debt.rate(), self.now);
+            stream.debt.sent(entry.bytes(), self.now);
         }
         stream.in_flight.insert(id, entries.clone());
         let timeout = self.scenario.request_timeout;

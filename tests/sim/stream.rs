@@ -3,14 +3,21 @@
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use fastrand::Rng;
+use kinesis_producer::config::Ordering;
 use kinesis_producer::core::outcome::{EntryOutcome, PutRecordsOutcome};
 use kinesis_producer::core::{Hashed, Pipeline, Refusal, RequestId, key_digest};
 use kinesis_producer::time::Time;
 use kinesis_producer::{HashKey, UserRecord};
 
 use super::ledger::{Id, Ledger, Limits, Wanted};
-use super::scenario::{MS, SECOND, Scenario, Sizes, StreamPlan};
+use super::pace::{Debt, Pace};
+use super::scenario::{MS, Scenario, Sizes, StreamPlan};
 use super::service::{Service, WireEntry};
+
+/// Bytes that a user record takes in an aggregate beside its key and data, at most.
+const AGGREGATION_OVERHEAD: usize = 96;
+/// Seconds until the answer of a calm service, at most.
+const LONGEST_ANSWER: f64 = 0.04;
 
 #[derive(Debug)]
 pub(crate) struct Stream {
@@ -36,44 +43,12 @@ pub(crate) struct Stream {
     /// A call of ListShards was swallowed.
     pub(crate) list_dead: bool,
     pub(crate) pace: Pace,
+    pub(crate) debt: Debt,
     /// A call failed as a whole, and none has succeeded since.
     pub(crate) backed_off: bool,
     pub(crate) puts_huge: bool,
-}
-
-/// Token buckets at the ceiling that `rate_limit` sets, by shard of the service: more must never be sent.
-#[derive(Debug)]
-pub(crate) struct Pace {
-    rate: f64,
-    levels: Vec<(f64, f64, u64)>,
-    pub(crate) started: Option<u64>,
-    pub(crate) possible: bool,
-}
-
-impl Pace {
-    pub(crate) fn sent(&mut self, shard: usize, bytes: usize, now: u64) {
-        let Some(started) = self.started.filter(|_| self.possible) else {
-            self.possible = false;
-            return;
-        };
-        let (bytes_rate, records_rate) = (self.rate * 1_048_576.0, self.rate * 1000.0);
-        if self.levels.len() <= shard {
-            self.levels.resize(shard + 1, (bytes_rate, records_rate, started));
-        }
-        let (level, records, updated) = &mut self.levels[shard];
-        let passed = (now - *updated) as f64 / SECOND as f64;
-        *updated = now;
-        *level = (*level + passed * bytes_rate).min(bytes_rate);
-        *records = (*records + passed * records_rate).min(records_rate);
-        let bytes = bytes as f64;
-        assert!(
-            *level >= bytes.min(bytes_rate) - bytes_rate * 1e-6,
-            "{bytes} bytes sent over the ceiling: {level} left"
-        );
-        assert!(*records >= 1_f64.min(records_rate) - 1e-6, "a Kinesis record sent over the ceiling");
-        *level -= bytes;
-        *records -= 1.0;
-    }
+    /// Put while nothing was known of the shards: user records and their bytes.
+    held: (usize, usize),
 }
 
 impl Stream {
@@ -84,17 +59,13 @@ impl Stream {
             request_timeout: scenario.request_timeout,
             slack: 10 * MS + 2 * scenario.wake_jitter + 4 * scenario.job_delay,
         };
-        let pace = Pace {
-            rate: plan.config.rate_limit as f64 / 100.0,
-            levels: Vec::new(),
-            started: None,
-            possible: plan.reshards.is_empty() && plan.work.poisonous == 0.0,
-        };
+        let pace = Pace::new(plan.config.rate_limit, plan.reshards.is_empty() && plan.work.poisonous == 0.0);
         Stream {
             number,
             pipeline: Pipeline::new(plan.config.clone(), scenario.budget_bytes, rng.u64(..), Time::ZERO),
             service: Service::new(plan.shards, plan.shard_rate),
             ledger: Ledger::new(limits),
+            debt: Debt::new(plan.config.rate_limit),
             plan,
             pending: VecDeque::new(),
             backlogged: BTreeMap::new(),
@@ -109,6 +80,7 @@ impl Stream {
             pace,
             backed_off: false,
             puts_huge: true,
+            held: (0, 0),
         }
     }
 
@@ -156,14 +128,32 @@ impl Stream {
         let hash_key = hash.then_some(wanted.hash_key);
         let mut hashed = Hashed { record, key_digest: key_digest(&wanted.partition_key), hash_key };
         let time = Time::from_nanos(now);
+        self.pipeline.take_stirred();
+        let before = (self.pipeline.poll_timeout(), self.pipeline.transmit_due());
         let mut result = self.pipeline.put(&hashed, time);
         if result == Err(Refusal::NeedsHashKey) {
             assert!(self.pipeline.needs_hash_keys() && hashed.hash_key.is_none());
             hashed.hash_key = Some(wanted.hash_key);
             result = self.pipeline.put(&hashed, time);
         }
+        let after = (self.pipeline.poll_timeout(), self.pipeline.transmit_due());
+        let earlier = after.0 < before.0 || after.1 < before.1;
+        assert!(
+            self.pipeline.take_stirred() || !earlier,
+            "a put moved a deadline and says nothing: {after:?}, {before:?}"
+        );
         match result {
-            Ok(token) => self.ledger.accept(wanted, token, now, frozen),
+            Ok(token) => {
+                // What joins others was admitted with them.
+                let owed = self.pace.owed(self.service.shard_of(wanted.hash_key), now);
+                let third = self.plan.config.record_ttl.as_secs_f64() / 3.0;
+                let joins = self.ledger.undecided() > 0;
+                assert!(joins || owed <= third + 1e-6, "taken by a shard that must pause for {owed} s");
+                if self.pace.started.is_none() && self.pace.possible {
+                    self.held = (self.held.0 + 1, self.held.1 + wanted.bytes() + AGGREGATION_OVERHEAD);
+                }
+                self.ledger.accept(wanted, token, now, frozen);
+            }
             Err(Refusal::Backlog(lane)) => self.backlogged.entry(lane).or_default().push(wanted),
             Err(Refusal::NeedsHashKey) => panic!("it was there"),
         }
@@ -175,6 +165,11 @@ impl Stream {
     /// An outcome arrives.
     pub(crate) fn answered(&mut self, entries: &[WireEntry], outcome: &PutRecordsOutcome, now: u64, frozen: u64) {
         self.ledger.answered(entries, outcome, now, frozen);
+        let throttled =
+            |entry: &EntryOutcome| matches!(entry, EntryOutcome::Failed { code, .. } if is_throttling(code.as_str()));
+        if outcome.as_ref().is_ok_and(|entries| entries.iter().any(throttled)) {
+            self.debt.throttled(now);
+        }
         match outcome {
             Ok(_) => self.backed_off = false,
             Err(failure) if is_permanent(failure.code.as_str()) || failure.code.as_str() == "ValidationException" => {}
@@ -198,7 +193,7 @@ impl Stream {
                     match outcome {
                         EntryOutcome::Stored { .. } if plain => decided.push(entry),
                         EntryOutcome::Failed { code, .. }
-                            if code.as_str().starts_with("Provisioned") && self.plan.config.fail_if_throttled =>
+                            if is_throttling(code.as_str()) && self.plan.config.fail_if_throttled =>
                         {
                             decided.push(entry);
                         }
@@ -208,6 +203,20 @@ impl Stream {
             }
         }
         decided.into_iter().flat_map(|entry| entry.ids.iter().copied()).collect()
+    }
+
+    /// Until when puts may wait for room although nothing is undecided.
+    pub(crate) fn admits(&self) -> u64 {
+        self.debt.admits(self.plan.config.record_ttl)
+    }
+
+    /// Whether the first puts were more than admission lets one shard have: while its pace is not known nothing is refused.
+    pub(crate) fn held_too_much(&self) -> bool {
+        let third = self.plan.config.record_ttl.as_secs_f64() / 3.0;
+        // With order kept, each may have to wait for the answer to the one before.
+        let ordered = self.plan.config.ordering == Ordering::Shard;
+        let answers = if ordered { self.held.0 as f64 * LONGEST_ANSWER } else { 0.0 };
+        self.pace.seconds_for(self.held.0, self.held.1).max(answers) > third
     }
 
     /// 10 MiB leave a slow shard in debt for many minutes.
@@ -221,7 +230,21 @@ impl Stream {
             let (is, should) = (self.pipeline.is_flushed(*flush), self.ledger.is_flushed(*before));
             assert_eq!(is, should, "flush {flush} of stream {}", self.number);
         }
+        for lane in self.backlogged.keys() {
+            assert!(self.pipeline.is_refusing(*lane), "nobody calls those who wait for room in lane {lane}");
+        }
+        if self.ledger.undecided() == 0 && !self.backlogged.is_empty() {
+            let (next, admits) = (self.pipeline.poll_timeout().as_nanos(), self.admits());
+            assert!(
+                next <= admits,
+                "puts wait for nothing until {next}, their shards' debts allow them from {admits} on"
+            );
+        }
     }
+}
+
+fn is_throttling(code: &str) -> bool {
+    code == "ProvisionedThroughputExceededException"
 }
 
 fn is_permanent(code: &str) -> bool {
