@@ -361,4 +361,67 @@ mod tests {
         put(&mut pipeline, now);
         assert!(pipeline.poll_transmit(now).is_some());
     }
+
+    fn with_shards(mut pipeline: Pipeline, ids: [&str; 2]) -> Pipeline {
+        let middle = u128::MAX / 2;
+        let ranges = [(0, middle), (middle + 1, u128::MAX)];
+        let shard = |(id, (first, last)): (&str, (u128, u128))| Shard {
+            id: ShardId::new(id),
+            first: HashKey(first),
+            last: HashKey(last),
+            open: true,
+        };
+        let shards = ids.into_iter().zip(ranges).map(shard).collect();
+        pipeline.handle_shard_list(Ok(ShardPage { shards, next_token: None }), Time::ZERO);
+        pipeline
+    }
+
+    fn put_at(pipeline: &mut Pipeline, hash_key: u128, data: &[u8]) -> Result<(), super::super::Refusal> {
+        let record = UserRecord::new("key", data).with_explicit_hash_key(HashKey(hash_key));
+        let hashed = Hashed { record, key_digest: key_digest("key"), hash_key: Some(HashKey(hash_key)) };
+        pipeline.put(&hashed, Time::ZERO).map(|_| ())
+    }
+
+    #[test]
+    fn a_throttled_shard_pauses() {
+        let mut pipeline = with_shards(stream(Duration::ZERO), ["a", "b"]);
+        put_at(&mut pipeline, 0, b"data").unwrap();
+        pipeline.handle_timeout(Time::ZERO);
+        let sent = pipeline.poll_transmit(Time::ZERO).unwrap();
+        let code = ErrorCode::new("ProvisionedThroughputExceededException");
+        pipeline.handle_put_records(sent.id, Ok(vec![EntryOutcome::Failed { code, message: "".into() }]), Time::ZERO);
+        assert!(pipeline.poll_transmit(Time::ZERO).is_none(), "it is sent to again at once");
+        put_at(&mut pipeline, u128::MAX, b"data").unwrap();
+        pipeline.handle_timeout(Time::ZERO);
+        assert!(pipeline.poll_transmit(Time::ZERO).is_some(), "the other shard goes on");
+        pipeline.handle_timeout(Time::from_millis(60));
+        assert!(pipeline.poll_transmit(Time::from_millis(60)).is_some(), "the pause ends");
+    }
+
+    #[test]
+    fn a_flush_ends_the_linger_of_what_is_sealed_already() {
+        let mut pipeline = with_shards(stream(Duration::from_secs(60)), ["a", "b"]);
+        // Too large for an aggregate.
+        put_at(&mut pipeline, 0, &[1; 60_000]).unwrap();
+        pipeline.handle_timeout(Time::ZERO);
+        assert!(pipeline.transmit_due() > Time::ZERO);
+        pipeline.flush(Time::ZERO);
+        assert_eq!(pipeline.transmit_due(), Time::ZERO);
+    }
+
+    #[test]
+    fn a_shard_has_half_the_budget_while_others_are_active() {
+        let config = StreamConfig::default().aggregation_enabled(false).record_ttl(Duration::from_secs(600));
+        let new = || {
+            let mut pipeline = Pipeline::new(config.clone(), 1000, 7, Time::ZERO);
+            pipeline.handle_timeout(Time::ZERO);
+            with_shards(pipeline, ["a", "b"])
+        };
+        let mut alone = new();
+        (0..9).for_each(|_| put_at(&mut alone, 0, &[1; 97]).unwrap());
+        let mut beside = new();
+        put_at(&mut beside, u128::MAX, b"data").unwrap();
+        let taken = (0..9).take_while(|_| put_at(&mut beside, 0, &[1; 97]).is_ok()).count();
+        assert_eq!(taken, 6, "until more than half is its own");
+    }
 }
