@@ -382,14 +382,18 @@ mod tests {
         pipeline.put(&hashed, Time::ZERO).map(|_| ())
     }
 
+    fn throttled() -> EntryOutcome {
+        let code = ErrorCode::new("ProvisionedThroughputExceededException");
+        EntryOutcome::Failed { code, message: "".into() }
+    }
+
     #[test]
     fn a_throttled_shard_pauses() {
         let mut pipeline = with_shards(stream(Duration::ZERO), ["a", "b"]);
         put_at(&mut pipeline, 0, b"data").unwrap();
         pipeline.handle_timeout(Time::ZERO);
         let sent = pipeline.poll_transmit(Time::ZERO).unwrap();
-        let code = ErrorCode::new("ProvisionedThroughputExceededException");
-        pipeline.handle_put_records(sent.id, Ok(vec![EntryOutcome::Failed { code, message: "".into() }]), Time::ZERO);
+        pipeline.handle_put_records(sent.id, Ok(vec![throttled()]), Time::ZERO);
         assert!(pipeline.poll_transmit(Time::ZERO).is_none(), "it is sent to again at once");
         put_at(&mut pipeline, u128::MAX, b"data").unwrap();
         pipeline.handle_timeout(Time::ZERO);
@@ -407,6 +411,13 @@ mod tests {
         assert!(pipeline.transmit_due() > Time::ZERO);
         pipeline.flush(Time::ZERO);
         assert_eq!(pipeline.transmit_due(), Time::ZERO);
+        // Nor does it linger when it comes back.
+        let sent = pipeline.poll_transmit(Time::ZERO).unwrap();
+        pipeline.handle_put_records(sent.id, Ok(vec![throttled()]), Time::ZERO);
+        let after_the_pause = Time::from_millis(60);
+        pipeline.handle_timeout(after_the_pause);
+        assert!(pipeline.transmit_due() <= after_the_pause);
+        assert!(pipeline.poll_transmit(after_the_pause).is_some());
     }
 
     #[test]
