@@ -182,6 +182,10 @@ impl ProducerShared {
                     let _leave = Leave { stream, flush };
                     let is_flushed = |context: &mut Context<'_>| stream.is_flushed(flush, context.waker());
                     poll_fn(|context| if is_flushed(context) { Poll::Ready(()) } else { Poll::Pending }).await;
+                    // Decided, and perhaps on its way to the tickets in another thread, which does not block.
+                    while stream.is_handing_out() {
+                        tokio::task::yield_now().await;
+                    }
                 }
             };
             tokio::select! {

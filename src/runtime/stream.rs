@@ -293,7 +293,7 @@ impl StreamShared {
         });
         let count = aborted.map_or_else(|| self.give_up(), |count| count as usize);
         // What another thread drained is decided as well; it does not block.
-        while self.handing_out.load(SeqCst) > 0 {
+        while self.is_handing_out() {
             std::thread::yield_now();
         }
         count
@@ -325,6 +325,11 @@ impl StreamShared {
         }
         self.budgets.all().for_each(|budget| budget.serve());
         records
+    }
+
+    /// Whether some thread hands out reports that it drained.
+    pub(crate) fn is_handing_out(&self) -> bool {
+        self.handing_out.load(SeqCst) > 0
     }
 
     /// Whether a flush is over; if not, `waker` is woken when it may be.

@@ -144,3 +144,14 @@ async fn an_abort_waits_for_reports_that_are_under_way() {
         release.join().unwrap();
     }
 }
+
+/// Answers arrive while a flush looks: it is over when the reports are there, not when they are on their way.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_flushed_finds_the_reports() {
+    let (producer, stream, _) = start(config(), ReportMode::Tickets).await;
+    for round in 0..3000 {
+        let ticket = stream.try_put(record(b"1")).unwrap();
+        assert!(soon(producer.flush(LONG)).await);
+        assert!(ticket.report().is_some(), "round {round}");
+    }
+}
