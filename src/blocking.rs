@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::core::Report;
 use crate::error::{Error, PutError};
-use crate::metrics::Counters;
+use crate::metrics::{Counters, Metric, MetricValues};
 use crate::producer::{self, Outstanding, ProducerBuilder, PutMany};
 use crate::record::UserRecord;
 use crate::runtime::{Clock, Reports, Ticket, wait};
@@ -79,6 +79,14 @@ impl Producer {
     #[must_use]
     pub fn outstanding(&self) -> Outstanding {
         self.inner.outstanding()
+    }
+
+    /// See [`crate::Producer::metrics`].
+    ///
+    /// # Errors
+    /// `InvalidWindow`.
+    pub fn metrics(&self, metric: Option<Metric>, window: Option<Duration>) -> Result<Vec<MetricValues>, Error> {
+        self.inner.metrics(metric, window)
     }
 
     /// See [`crate::Producer::counters`].

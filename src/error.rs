@@ -60,6 +60,8 @@ error_kinds! {
     NoCredentials = 22, "No credentials were found.";
     Io = 23, "A file that the configuration names cannot be read or used.";
     Runtime = 24, "The runtime could not be started.";
+    UnknownMetric = 30, "There is no metric of this name.";
+    InvalidWindow = 31, "Metrics can be asked for the last 1 to 60 seconds, or since the start.";
     InvalidAggregate = 40, "An aggregate cannot be read.";
 }
 

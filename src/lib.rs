@@ -9,7 +9,7 @@ pub mod core;
 pub mod error;
 #[cfg(feature = "local")]
 pub mod local;
-mod metrics;
+pub mod metrics;
 mod producer;
 mod record;
 #[doc(hidden)]

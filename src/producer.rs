@@ -7,7 +7,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, PutError};
-use crate::metrics::Counters;
+use crate::metrics::{Counters, Metric, MetricValues};
 use crate::record::UserRecord;
 use crate::runtime::aws::{AwsTransport, Credentials, TransportSettings};
 use crate::runtime::transport::Transport;
@@ -107,6 +107,17 @@ impl Producer {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.shared.counters()
+    }
+
+    /// A metric of the KPL's ([`Metric::from_name`] finds it by name), or all of them: of the last `window` (1 to 60 whole
+    /// seconds, the present one included), or since the start. Each is given for the producer, every stream and every shard, and
+    /// errors by code as well; what never had a value is not there. Whatever `metrics_level` says, all are counted. A stream
+    /// tells up to 1,024 shards and 64 error codes apart.
+    ///
+    /// # Errors
+    /// `InvalidWindow`.
+    pub fn metrics(&self, metric: Option<Metric>, window: Option<Duration>) -> Result<Vec<MetricValues>, Error> {
+        self.shared.metrics(metric, window)
     }
 
     pub(crate) fn shared(&self) -> &Arc<ProducerShared> {

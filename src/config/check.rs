@@ -14,6 +14,7 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
     problems.extend(endpoint(config));
     problems.extend(credentials(config));
     problems.extend(proxy(config));
+    problems.extend(cloudwatch(config));
     if !config.verify_certificate {
         problems.push(
             "verify_certificate: false is refused: name the authority to trust in ca_cert_file, or use no TLS with \
@@ -63,9 +64,13 @@ pub(super) fn region(text: &str) -> Result<(), &'static str> {
     (legal && !text.is_empty()).then_some(()).ok_or("a region's name such as eu-west-1")
 }
 
+/// As CloudWatch allows (its user guide, "Namespaces").
 pub(super) fn namespace(text: &str) -> Result<(), &'static str> {
-    let legal = !text.starts_with("AWS/") && (1..=255).contains(&text.chars().count());
-    legal.then_some(()).ok_or("1 to 255 characters that do not begin with AWS/")
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b".-_/#: ".contains(&byte);
+    let legal = !text.starts_with("AWS/") && !text.starts_with(':') && text.bytes().all(legal);
+    (legal && (1..=255).contains(&text.trim().len()))
+        .then_some(())
+        .ok_or("1 to 255 letters, digits, blanks and . - _ / # : that do not begin with AWS/ or a colon")
 }
 
 fn endpoint(config: &Config) -> Vec<String> {
@@ -114,6 +119,24 @@ fn proxy(config: &Config) -> Vec<String> {
     }
     if config.proxy_password.is_some() && config.proxy_user_name.is_none() {
         problems.push("proxy_password: needs proxy_user_name".to_owned());
+    }
+    problems
+}
+
+fn cloudwatch(config: &Config) -> Vec<String> {
+    let mut problems = Vec::new();
+    if config.cloudwatch_endpoint_url.is_some() && config.cloudwatch_endpoint.is_some() {
+        problems.push("cloudwatch_endpoint: set it or cloudwatch_endpoint_url, not both".to_owned());
+    }
+    match (&config.cloudwatch_access_key_id, &config.cloudwatch_secret_access_key) {
+        (Some(_), None) => problems.push("cloudwatch_access_key_id: needs cloudwatch_secret_access_key".to_owned()),
+        (None, Some(_)) => problems.push("cloudwatch_secret_access_key: needs cloudwatch_access_key_id".to_owned()),
+        (Some(_), Some(_)) | (None, None) => {}
+    }
+    if config.cloudwatch_session_token.is_some() && config.cloudwatch_access_key_id.is_none() {
+        problems.push(
+            "cloudwatch_session_token: needs cloudwatch_access_key_id and cloudwatch_secret_access_key".to_owned(),
+        );
     }
     problems
 }

@@ -32,6 +32,8 @@ pub(super) enum Field {
     Stream(InStream),
     /// In the producer's settings; a stream can have a share of it.
     Shared(InProducer, InStream),
+    /// In the producer's settings; only a build that uploads metrics reads it.
+    Uploads(InProducer),
     /// In the producer's settings, checked; nothing reads it.
     WithoutEffect(InProducer),
     /// Nowhere: any text is accepted and forgotten.
@@ -62,6 +64,7 @@ impl Key {
     pub(super) fn has_effect(&self) -> bool {
         match self.field {
             Field::Producer(_) | Field::Stream(_) | Field::Shared(..) => true,
+            Field::Uploads(_) => cfg!(feature = "cloudwatch"),
             Field::WithoutEffect(_) | Field::Nowhere => false,
         }
     }
@@ -70,14 +73,16 @@ impl Key {
     pub(super) fn of_stream(&self) -> Option<InStream> {
         match self.field {
             Field::Stream(field) | Field::Shared(_, field) => Some(field),
-            Field::Producer(_) | Field::WithoutEffect(_) | Field::Nowhere => None,
+            Field::Producer(_) | Field::Uploads(_) | Field::WithoutEffect(_) | Field::Nowhere => None,
         }
     }
 
     /// What `config` holds for it, for all streams if it is a stream's.
     pub(super) fn value(&self, config: &mut Config) -> Option<Value> {
         Some(match self.field {
-            Field::Producer(field) | Field::Shared(field, _) | Field::WithoutEffect(field) => field(config).value(),
+            Field::Producer(field) | Field::Shared(field, _) | Field::Uploads(field) | Field::WithoutEffect(field) => {
+                field(config).value()
+            }
             Field::Stream(field) => field(&mut config.all_streams).value(),
             Field::Nowhere => return None,
         })
@@ -87,7 +92,7 @@ impl Key {
     pub(super) fn assign(&self, config: &mut Config, text: &str) -> Result<(), String> {
         let value = self.parse(text)?;
         match self.field {
-            Field::Producer(field) | Field::Shared(field, _) | Field::WithoutEffect(field) => {
+            Field::Producer(field) | Field::Shared(field, _) | Field::Uploads(field) | Field::WithoutEffect(field) => {
                 field(config).assign(value)
             }
             Field::Stream(field) => field(&mut config.all_streams).assign(value),
@@ -109,7 +114,7 @@ impl Key {
     /// What is wrong with the producer's value of it.
     pub(super) fn problem(&self, config: &mut Config) -> Option<String> {
         match self.field {
-            Field::Producer(field) | Field::Shared(field, _) | Field::WithoutEffect(field) => {
+            Field::Producer(field) | Field::Shared(field, _) | Field::Uploads(field) | Field::WithoutEffect(field) => {
                 self.check(&field(config).value())
             }
             Field::Stream(_) | Field::Nowhere => None,

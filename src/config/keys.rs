@@ -3,7 +3,7 @@
 //! `StreamConfig::default`). KPL names, ranges and defaults: KinesisProducerConfiguration.java of amazon-kinesis-producer
 //! 1.0.7; the ranges of what the KPL lacks are ours.
 
-use super::check::{any_text, host, namespace, region, url};
+use super::check::{any_text, host, region, url};
 use super::key::{Field, Group, Key};
 use super::value::Kind::{Count, Flag, OneOf, Secret, Size, Text, Time};
 use super::value::{Kind, NO_LIMIT};
@@ -330,8 +330,9 @@ pub(super) static GROUPS: &[Group] = &[
             ),
         ],
     },
+    super::metrics::GROUP,
     Group {
-        title: "Metrics and logs, checked and without effect",
+        title: "Known and checked, without effect",
         keys: &[
             key(
                 "min_connections",
@@ -339,48 +340,6 @@ pub(super) static GROUPS: &[Group] = &[
                 Count(1, 16, "connections"),
                 Field::WithoutEffect(|c| &mut c.min_connections),
                 "Connections that the KPL keeps open; here they are opened when needed.",
-            ),
-            key(
-                "metrics_level",
-                "MetricsLevel",
-                OneOf(&["none", "summary", "detailed"]),
-                Field::WithoutEffect(|c| &mut c.metrics_level),
-                "Which metrics the KPL uploads.",
-            ),
-            key(
-                "metrics_granularity",
-                "MetricsGranularity",
-                OneOf(&["global", "stream", "shard"]),
-                Field::WithoutEffect(|c| &mut c.metrics_granularity),
-                "How finely the KPL divides metrics.",
-            ),
-            key(
-                "metrics_namespace",
-                "MetricsNamespace",
-                Text(namespace),
-                Field::WithoutEffect(|c| &mut c.metrics_namespace),
-                "The CloudWatch namespace of the KPL's metrics, not `AWS/…`, 255 characters at most.",
-            ),
-            key(
-                "metrics_upload_delay",
-                "MetricsUploadDelay",
-                Time(1, 60_000),
-                Field::WithoutEffect(|c| &mut c.metrics_upload_delay),
-                "How often the KPL uploads metrics.",
-            ),
-            key(
-                "cloudwatch_endpoint",
-                "CloudwatchEndpoint",
-                Text(host),
-                Field::WithoutEffect(|c| &mut c.cloudwatch_endpoint),
-                "The host of CloudWatch instead of the region's.",
-            ),
-            key(
-                "cloudwatch_port",
-                "CloudwatchPort",
-                Count(1, 65535, "port"),
-                Field::WithoutEffect(|c| &mut c.cloudwatch_port),
-                "The port of `cloudwatch_endpoint`.",
             ),
             key(
                 "log_level",
@@ -427,11 +386,11 @@ pub(super) static GROUPS: &[Group] = &[
     },
 ];
 
-const fn key(name: &'static str, kpl: &'static str, kind: Kind, field: Field, doc: &'static str) -> Key {
+pub(super) const fn key(name: &'static str, kpl: &'static str, kind: Kind, field: Field, doc: &'static str) -> Key {
     Key { name, kpl: Some(kpl), kind, field, doc }
 }
 
-const fn ours(name: &'static str, kind: Kind, field: Field, doc: &'static str) -> Key {
+pub(super) const fn ours(name: &'static str, kind: Kind, field: Field, doc: &'static str) -> Key {
     Key { name, kpl: None, kind, field, doc }
 }
 

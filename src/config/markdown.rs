@@ -58,7 +58,7 @@ fn section(text: &mut String, key: &Key, defaults: &mut Config) {
     }
     facts.extend(match key.field {
         Field::Stream(_) | Field::Shared(..) => Some("per producer or stream".to_owned()),
-        Field::Producer(_) => Some("per producer".to_owned()),
+        Field::Producer(_) | Field::Uploads(_) => Some("per producer".to_owned()),
         Field::WithoutEffect(_) | Field::Nowhere => None,
     });
     writeln!(text, "\n### `{}`\n\n{}\n\n{}", key.name, facts.join(" · "), key.doc).expect("a String takes all text");

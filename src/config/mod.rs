@@ -8,6 +8,7 @@ mod check;
 mod key;
 mod keys;
 mod markdown;
+mod metrics;
 mod setters;
 mod stream;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 #[doc(hidden)]
 pub use markdown::markdown;
+pub use metrics::{MetricsDimension, MetricsGranularity, MetricsLevel};
 pub use stream::{MAX_AGGREGATE_BYTES, MAX_REQUEST_BYTES, Ordering, StreamConfig};
 pub(crate) use stream::{MAX_OUTSTANDING_BYTES, MAX_OUTSTANDING_RECORDS};
 
@@ -125,12 +127,19 @@ pub struct Config {
     pub(crate) wire_format: WireFormat,
     pub(crate) max_outstanding_records: usize,
     pub(crate) max_outstanding_bytes: usize,
-    pub(crate) metrics_level: String,
-    pub(crate) metrics_granularity: String,
+    pub(crate) metrics_level: MetricsLevel,
+    pub(crate) metrics_granularity: MetricsGranularity,
     pub(crate) metrics_namespace: String,
     pub(crate) metrics_upload_delay: Duration,
+    pub(crate) metrics_dimensions: Vec<MetricsDimension>,
+    pub(crate) cloudwatch_region: Option<String>,
+    pub(crate) cloudwatch_endpoint_url: Option<String>,
     pub(crate) cloudwatch_endpoint: Option<String>,
     pub(crate) cloudwatch_port: u16,
+    pub(crate) cloudwatch_access_key_id: Option<String>,
+    pub(crate) cloudwatch_secret_access_key: Option<String>,
+    pub(crate) cloudwatch_session_token: Option<String>,
+    pub(crate) statistics_interval: Duration,
     pub(crate) log_level: String,
     all_streams: StreamConfig,
     overrides: BTreeMap<String, Vec<Override>>,
@@ -169,12 +178,19 @@ impl Default for Config {
             wire_format: WireFormat::Cbor,
             max_outstanding_records: 1_000_000,
             max_outstanding_bytes: 64 << 20,
-            metrics_level: "detailed".to_owned(),
-            metrics_granularity: "shard".to_owned(),
+            metrics_level: MetricsLevel::Detailed,
+            metrics_granularity: MetricsGranularity::Shard,
             metrics_namespace: "KinesisProducerLibrary".to_owned(),
             metrics_upload_delay: Duration::from_secs(60),
+            metrics_dimensions: Vec::new(),
+            cloudwatch_region: None,
+            cloudwatch_endpoint_url: None,
             cloudwatch_endpoint: None,
             cloudwatch_port: 443,
+            cloudwatch_access_key_id: None,
+            cloudwatch_secret_access_key: None,
+            cloudwatch_session_token: None,
+            statistics_interval: Duration::ZERO,
             log_level: "info".to_owned(),
             all_streams: StreamConfig::default(),
             overrides: BTreeMap::new(),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Config, Credentials, WireFormat};
+use super::{Config, Credentials, MetricsDimension, MetricsGranularity, MetricsLevel, WireFormat};
 
 /// Settings of the producer.
 impl Config {
@@ -130,6 +130,68 @@ impl Config {
     #[must_use]
     pub fn max_outstanding_bytes(mut self, bytes: usize) -> Config {
         self.max_outstanding_bytes = bytes;
+        self
+    }
+
+    /// Which metrics are uploaded to CloudWatch (feature `cloudwatch`). Default [`MetricsLevel::Detailed`], as with the KPL.
+    #[must_use]
+    pub fn metrics_level(mut self, level: MetricsLevel) -> Config {
+        self.metrics_level = level;
+        self
+    }
+
+    /// How finely uploaded metrics are divided. Default [`MetricsGranularity::Shard`].
+    #[must_use]
+    pub fn metrics_granularity(mut self, granularity: MetricsGranularity) -> Config {
+        self.metrics_granularity = granularity;
+        self
+    }
+
+    /// The CloudWatch namespace of uploaded metrics: 1 to 255 characters, not `AWS/…`. Default `KinesisProducerLibrary`.
+    #[must_use]
+    pub fn metrics_namespace(mut self, namespace: impl Into<String>) -> Config {
+        self.metrics_namespace = namespace.into();
+        self
+    }
+
+    /// How often metrics are uploaded: 1 ms to 60 s, default 60 s.
+    #[must_use]
+    pub fn metrics_upload_delay(mut self, delay: Duration) -> Config {
+        self.metrics_upload_delay = delay;
+        self
+    }
+
+    /// Adds a dimension to the uploaded metrics that are divided at least so finely: a name of 1 to 255 and a value of 1 to 1,024
+    /// printable ASCII characters. Default: none.
+    #[must_use]
+    pub fn metrics_dimension(
+        mut self,
+        name: impl Into<String>,
+        value: impl Into<String>,
+        granularity: MetricsGranularity,
+    ) -> Config {
+        self.metrics_dimensions.push(MetricsDimension { name: name.into(), value: value.into(), granularity });
+        self
+    }
+
+    /// CloudWatch's URL instead of the region's, `http://` allowed. Default: the region's.
+    #[must_use]
+    pub fn cloudwatch_endpoint_url(mut self, url: impl Into<String>) -> Config {
+        self.cloudwatch_endpoint_url = Some(url.into());
+        self
+    }
+
+    /// The region that metrics go to. Default: the streams'.
+    #[must_use]
+    pub fn cloudwatch_region(mut self, region: impl Into<String>) -> Config {
+        self.cloudwatch_region = Some(region.into());
+        self
+    }
+
+    /// How often the callback for statistics is called: up to 24 h, default 0, which is never.
+    #[must_use]
+    pub fn statistics_interval(mut self, interval: Duration) -> Config {
+        self.statistics_interval = interval;
         self
     }
 }

@@ -247,7 +247,11 @@ fn texts_that_cannot_be_meant_are_refused() {
         ("endpoint_url", "localhost:4567", "expected a URL that begins with http:// or https://"),
         ("endpoint_url", "https://", "expected a URL that begins with http:// or https://"),
         ("kinesis_endpoint", "https://localhost", "expected a host name without scheme and port"),
-        ("MetricsNamespace", "AWS/Kinesis", "expected 1 to 255 characters that do not begin with AWS/"),
+        (
+            "MetricsNamespace",
+            "AWS/Kinesis",
+            "expected 1 to 255 letters, digits, blanks and . - _ / # : that do not begin with AWS/ or a colon",
+        ),
     ] {
         let message = set(key, value).unwrap_err().to_string();
         assert!(message.contains(value) && message.ends_with(expected), "{message}");
@@ -258,11 +262,14 @@ fn texts_that_cannot_be_meant_are_refused() {
 
 #[test]
 fn settings_without_effect_are_remembered_by_name() {
-    let text = "MetricsLevel = none\nThreadingModel = POOLED\nRecordTtl = 1 s\nNativeExecutable = /bin/kpl";
+    let text = "LogLevel = error\nThreadingModel = POOLED\nRecordTtl = 1 s\nNativeExecutable = /bin/kpl";
     let config = Config::from_text(text).unwrap();
-    assert_eq!(config.ignored_keys(), ["metrics_level", "native_executable", "threading_model"]);
+    assert_eq!(config.ignored_keys(), ["log_level", "native_executable", "threading_model"]);
     assert!(Config::new().ignored_keys().is_empty());
-    assert!(set("MetricsLevel", "loud").is_err());
+    assert!(set("LogLevel", "loud").is_err());
+    // A build that uploads no metrics says so when it is told how to.
+    let uploads = set("MetricsLevel", "none").unwrap();
+    assert_eq!(uploads.ignored_keys().is_empty(), cfg!(feature = "cloudwatch"));
 }
 
 #[test]

@@ -306,7 +306,7 @@ impl Setting for WireFormat {
     }
 }
 
-fn text(value: Value) -> Option<String> {
+pub(super) fn text(value: Value) -> Option<String> {
     match value {
         Value::Text(text) => Some(text),
         Value::Unset | Value::Flag(_) | Value::Number(_) => None,

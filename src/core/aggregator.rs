@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::lane::LaneId;
 use super::sealed::{History, Members, Sealed, Token};
+use crate::metrics::DataSizes;
 use crate::record::HashKey;
 use crate::time::Time;
 use crate::wire::{AggregateWriter, Keyed, KinesisRecord, Payload};
@@ -24,6 +25,7 @@ pub(super) struct OpenAggregate {
     serial: u64,
     deadline: Time,
     user_bytes: usize,
+    data: DataSizes,
 }
 
 impl OpenAggregate {
@@ -36,6 +38,7 @@ impl OpenAggregate {
         let token = Token { block: self.block, index: self.members.len() as u32 };
         self.members.push(token, now);
         self.user_bytes += record.partition_key.len() + record.data.len();
+        self.data.add(record.data.len());
         Some(token)
     }
 
@@ -72,6 +75,8 @@ impl OpenAggregate {
             record: KinesisRecord::from_aggregate(aggregate, self.first_hash_key),
             members: self.members,
             user_bytes: self.user_bytes,
+            data: self.data,
+            predicted: None,
             order: self.order,
             deadline: self.deadline,
             history: History::default(),
@@ -111,6 +116,7 @@ impl Aggregator {
             serial: self.opened,
             deadline: opening.deadline,
             user_bytes: 0,
+            data: DataSizes::default(),
         })
     }
 

@@ -1,6 +1,6 @@
 //! One stream: user records in, PutRecords requests out, outcomes in, reports out. It owns the stages and calls them in order;
 //! the stages' own files hold the rest of its methods. After every input, drain the outputs: `poll_job`, `poll_reports`,
-//! `poll_admitted`, `poll_event` until they return nothing, and ask `poll_timeout` and `transmit_due` when to come back.
+//! `poll_admitted`, `poll_event`, `poll_measurement` until they return nothing, and ask `poll_timeout` and `transmit_due` when to come back.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use super::take_apart::{Job, JobId};
 use super::timers::{Timer, Timers};
 use crate::config::{Ordering, StreamConfig};
 use crate::error::Failure;
-use crate::metrics::Counters;
+use crate::metrics::{Counters, Measurement};
 use crate::time::Time;
 
 /// Expired user records are looked for on common moments, so that they cost one wake-up.
@@ -84,6 +84,7 @@ pub struct Pipeline {
     pub(super) admitted: VecDeque<u32>,
     pub(super) events: VecDeque<Event>,
     pub(super) counters: Counters,
+    pub(super) measured: VecDeque<Measurement>,
 }
 
 impl Pipeline {
@@ -125,6 +126,7 @@ impl Pipeline {
             admitted: VecDeque::new(),
             events: VecDeque::new(),
             counters: Counters::default(),
+            measured: VecDeque::new(),
             config,
         }
     }
@@ -200,6 +202,12 @@ impl Pipeline {
     #[must_use]
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    /// The next thing to count.
+    #[must_use]
+    pub fn poll_measurement(&mut self) -> Option<Measurement> {
+        self.measured.pop_front()
     }
 
     /// When to call [`handle_timeout`](Pipeline::handle_timeout): later than the `now` of the last call.
@@ -310,7 +318,7 @@ impl Pipeline {
     }
 
     /// Queues a Kinesis record in its lane, by put order.
-    pub(super) fn enqueue(&mut self, id: LaneId, sealed: Sealed, now: Time) {
+    pub(super) fn enqueue(&mut self, id: LaneId, mut sealed: Sealed, now: Time) {
         if id == HOLDING && self.refresh.gave_up() {
             self.stirred = true;
             return self.take_apart(id, vec![sealed]);
@@ -318,8 +326,12 @@ impl Pipeline {
         let bytes = sealed.wire_bytes();
         self.stirred = true;
         let lane = self.lane_mut(id);
+        sealed.predicted = lane.range.as_ref().map(|range| range.id.clone());
+        let offered = sealed.predicted.clone().filter(|_| sealed.history.total == 0);
         lane.insert(sealed);
-        if lane.ready {
+        let ready = lane.ready;
+        self.measured.extend(offered.map(|shard| Measurement::Offered { shard, bytes }));
+        if ready {
             self.note_queued(id, bytes);
         } else if id != HOLDING {
             self.make_ready(id, now);

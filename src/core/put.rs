@@ -7,6 +7,7 @@ use super::aggregator::Opening;
 use super::lane::{HOLDING, LaneId, UNPREDICTED};
 use super::pipeline::Pipeline;
 use super::sealed::{History, Members, Sealed, Token};
+use crate::metrics::DataSizes;
 use crate::record::{HashKey, UserRecord};
 use crate::time::Time;
 use crate::wire::{Keyed, KinesisRecord};
@@ -146,10 +147,14 @@ impl Pipeline {
         members.push(token, now);
         self.blocks.seal(token.block, 1);
         let hash_key = hashed.record.explicit_hash_key.or(hashed.hash_key);
+        let mut data = DataSizes::default();
+        data.add(hashed.record.data.len());
         let sealed = Sealed {
             record: KinesisRecord::plain(&hashed.record, hash_key),
             members,
             user_bytes: hashed.record.partition_key.len() + hashed.record.data.len(),
+            data,
+            predicted: None,
             order: self.next_order,
             deadline: now + self.linger(),
             history: History::default(),

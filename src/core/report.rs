@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::sealed::{History, Members, Sealed, Try};
 use crate::error::Failure;
+use crate::metrics::{DataSizes, Decided, StreamMetrics};
 use crate::record::{HashKey, SequenceNumber, ShardId, Stored};
 use crate::time::Time;
 use crate::wire::{Payload, UserRecordRef, md5};
@@ -15,6 +16,8 @@ use crate::wire::{Payload, UserRecordRef, md5};
 pub struct ReportBatch {
     members: Members,
     user_bytes: usize,
+    data: DataSizes,
+    predicted: Option<ShardId>,
     stored: Stored,
     failure: Option<Failure>,
     shard_id: Option<ShardId>,
@@ -67,6 +70,8 @@ impl ReportBatch {
         ReportBatch {
             members: Members::default(),
             user_bytes: 0,
+            data: DataSizes::default(),
+            predicted: None,
             stored: Stored::Possibly,
             failure: Some(Failure::Aborted),
             shard_id: None,
@@ -89,6 +94,8 @@ impl ReportBatch {
             hash_key: sealed.record.hash_key,
             members: sealed.members,
             user_bytes: sealed.user_bytes,
+            data: sealed.data,
+            predicted: sealed.predicted,
             stored,
             failure,
             shard_id: None,
@@ -121,6 +128,21 @@ impl ReportBatch {
     #[must_use]
     pub fn failure(&self) -> Option<&Failure> {
         self.failure.as_ref()
+    }
+
+    /// Counts them.
+    pub fn measure(&self, metrics: &mut StreamMetrics) {
+        let decided = Decided {
+            shard: self.shard_id.as_ref().or(self.predicted.as_ref()),
+            base: self.members.base(),
+            arrivals: self.members.arrivals(),
+            data: self.data,
+            stored: self.stored == Stored::Yes,
+            expired: self.failure == Some(Failure::Expired),
+            attempts: self.history.total,
+            now: self.decided,
+        };
+        metrics.decide(&decided, self.history.tries.iter().map(|attempt| (attempt.start, attempt.end)));
     }
 
     /// The report at `position`.

@@ -15,6 +15,7 @@ use super::report::ReportBatch;
 use super::resharding::{Landing, Misplaced};
 use super::sealed::{Sealed, Try};
 use crate::error::{ErrorCode, Failure};
+use crate::metrics::Measurement;
 use crate::record::{SequenceNumber, ShardId, Stored};
 use crate::time::Time;
 use crate::wire::Payload;
@@ -28,6 +29,7 @@ impl Pipeline {
     pub fn handle_put_records(&mut self, id: RequestId, outcome: PutRecordsOutcome, now: Time) {
         // An answer after an abort finds its user records reported.
         let Some(OnWire { started, entries }) = self.on_wire.remove(&id) else { return };
+        self.measure_call(&entries, &outcome, now.since(started));
         match outcome {
             Err(failure) => self.handle_failed_call(entries, &failure, started, now),
             Ok(outcomes) => {
@@ -40,6 +42,29 @@ impl Pipeline {
                     self.handle_count_mismatch(entries, outcomes.len(), started, now);
                 }
             }
+        }
+    }
+
+    /// Says what the call came to, for the metrics: as the KPL counts it (retrier.cc).
+    fn measure_call(&mut self, entries: &[(LaneId, Sealed)], outcome: &PutRecordsOutcome, took: Duration) {
+        self.measured.push_back(Measurement::Called {
+            took,
+            kinesis_records: entries.len(),
+            user_records: entries.iter().map(|(_, sealed)| sealed.members.len()).sum(),
+            error: match outcome {
+                Err(failure) => Some(failure.code.clone()),
+                Ok(outcomes) if outcomes.len() != entries.len() => Some(ErrorCode::new(code::COUNT_MISMATCH)),
+                Ok(_) => None,
+            },
+        });
+        let answers = outcome.as_ref().ok().filter(|outcomes| outcomes.len() == entries.len());
+        for (index, (_, sealed)) in entries.iter().enumerate() {
+            let answer = answers.and_then(|outcomes| outcomes.get(index)).map(|outcome| match outcome {
+                EntryOutcome::Stored { .. } => Ok(sealed.record.data_len()),
+                EntryOutcome::Failed { code, .. } => Err(code.clone()),
+            });
+            let (shard, user_records) = (sealed.predicted.clone(), sealed.members.len());
+            self.measured.push_back(Measurement::Attempted { shard, user_records, answer });
         }
     }
 
@@ -255,9 +280,8 @@ impl Pipeline {
     }
 
     pub(super) fn decide_expired(&mut self, mut sealed: Sealed, now: Time) {
-        let start = sealed.history.tries.last().map_or(sealed.members.base(), |last| last.end);
         let words = "record_ttl passed before it was stored".into();
-        sealed.history.push(Try { start, end: now, error: Some((ErrorCode::new(code::EXPIRED), words)) });
+        sealed.history.push(Try { start: now, end: now, error: Some((ErrorCode::new(code::EXPIRED), words)) });
         self.decide_failed(sealed, Failure::Expired, now);
     }
 

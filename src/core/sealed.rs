@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::ErrorCode;
-use crate::record::HashKey;
+use crate::metrics::DataSizes;
+use crate::record::{HashKey, ShardId};
 use crate::time::Time;
 use crate::wire::{KinesisRecord, Payload, UserRecordRef};
 
@@ -106,6 +107,11 @@ impl Members {
         self.base + Duration::from_micros(micros.into())
     }
 
+    /// When each arrived: microseconds after the first.
+    pub(super) fn arrivals(&self) -> &[u32] {
+        &self.arrivals
+    }
+
     /// The tokens in order.
     pub fn tokens(&self) -> impl Iterator<Item = Token> + '_ {
         (0..self.len()).map_while(|position| self.token(position))
@@ -198,6 +204,10 @@ pub(super) struct Sealed {
     pub(super) members: Members,
     /// Data and partition keys of its user records: what the budget counts.
     pub(super) user_bytes: usize,
+    /// Sizes of their data.
+    pub(super) data: DataSizes,
+    /// The shard that it was last queued for.
+    pub(super) predicted: Option<ShardId>,
     /// The number in put order of the first user record that it, or what it was a part of, was opened with.
     pub(super) order: u64,
     /// When it should have left.
@@ -227,9 +237,12 @@ impl Sealed {
     /// off has members, history and size, and the whole payload if `keep_payload`.
     pub(super) fn split_first(&mut self, count: usize, keep_payload: bool) -> Sealed {
         let before = self.record.payload.clone();
-        let mut bytes = 0;
+        let (mut bytes, mut data) = (0, DataSizes::default());
         if let Payload::Aggregate(aggregate) = &mut self.record.payload {
-            bytes = aggregate.iter().take(count).map(|user| user.partition_key.len() + user.data.len()).sum();
+            for user in aggregate.iter().take(count) {
+                bytes += user.partition_key.len() + user.data.len();
+                data.add(user.data.len());
+            }
             let mut rest = aggregate.clone();
             rest.drop_first(count);
             // Its first user record is another one now; without hashing its hash key is known only if it is the same.
@@ -243,11 +256,14 @@ impl Sealed {
             *aggregate = rest;
         }
         self.user_bytes -= bytes;
+        self.data.sum -= data.sum;
         let payload = if keep_payload { before } else { Payload::Plain(bytes::Bytes::new()) };
         Sealed {
             record: KinesisRecord { payload, partition_key: self.record.partition_key.clone(), hash_key: None },
             members: self.members.split_first(count),
             user_bytes: bytes,
+            data,
+            predicted: self.predicted.clone(),
             order: self.order,
             deadline: self.deadline,
             history: self.history.clone(),
@@ -321,6 +337,8 @@ mod tests {
                 record: KinesisRecord::from_aggregate(writer.seal(), Some(HashKey(7))),
                 members: members(2),
                 user_bytes: 4,
+                data: DataSizes { sum: 2, min: 1, max: 1 },
+                predicted: None,
                 order: 0,
                 deadline: Time::ZERO,
                 history: History::default(),

@@ -12,6 +12,7 @@ use super::lane::LaneId;
 use super::resharding::Landing;
 use super::sealed::{History, Members, Sealed};
 use super::shard_map::{ShardMap, ShardRange};
+use crate::metrics::DataSizes;
 use crate::record::HashKey;
 use crate::time::Time;
 use crate::wire::{AggregateWriter, Keyed, KinesisRecord, Payload, Single, UserRecordRef, md5};
@@ -191,6 +192,7 @@ struct Group {
     /// Their places in the aggregate that they come from.
     positions: Vec<u32>,
     user_bytes: usize,
+    data: DataSizes,
     hash_key: HashKey,
     order: u64,
     deadline: Time,
@@ -207,6 +209,7 @@ impl Group {
             members: Members::default(),
             positions: Vec::new(),
             user_bytes: 0,
+            data: DataSizes::default(),
             hash_key,
             order: original.order,
             deadline: original.deadline,
@@ -231,6 +234,7 @@ impl Group {
             }
         }
         self.user_bytes += user.partition_key.len() + user.data.len();
+        self.data.add(user.data.len());
         true
     }
 
@@ -253,6 +257,8 @@ impl Group {
             record,
             members: self.members,
             user_bytes: self.user_bytes,
+            data: self.data,
+            predicted: None,
             order: self.order,
             deadline: self.deadline,
             history: self.history,

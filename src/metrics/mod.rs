@@ -1,5 +1,25 @@
-//! Plain counters, kept where things happen and read as a whole.
+//! The KPL's metrics, and totals: plain numbers, counted from what the core tells, and read as a whole.
+//!
+//! [`Producer::metrics`](crate::Producer::metrics) gives each [`Metric`] of the last seconds or since the start, for the producer,
+//! every stream and every shard.
 
+mod accumulator;
 mod counters;
+mod distribution;
+mod levels;
+mod measured;
+mod metric;
+mod places;
+mod statistic_set;
+mod stream;
 
+pub(crate) use accumulator::WINDOW_SECONDS;
 pub use counters::Counters;
+pub use levels::MetricValues;
+pub(crate) use levels::levels;
+#[doc(hidden)]
+pub use measured::{DataSizes, Decided, Measurement};
+pub use metric::{Metric, Unit};
+pub use statistic_set::StatisticSet;
+#[doc(hidden)]
+pub use stream::{Reading, StreamMetrics};

@@ -18,10 +18,8 @@ use super::stream::{Delivered, StreamShared};
 use super::transport::Transport;
 use super::worker::{Worker, spawn_thread};
 use crate::config::Config;
-use crate::error::Error;
-#[cfg(unix)]
-use crate::error::ErrorKind;
-use crate::metrics::Counters;
+use crate::error::{Error, ErrorKind};
+use crate::metrics::{Counters, Metric, MetricValues, WINDOW_SECONDS, levels};
 use crate::time::Time;
 
 /// How reports reach the caller.
@@ -142,6 +140,18 @@ impl ProducerShared {
         sum
     }
 
+    /// A metric, or all of them, of the last `window`, or since the start.
+    ///
+    /// # Errors
+    /// `InvalidWindow`.
+    pub(crate) fn metrics(&self, metric: Option<Metric>, window: Option<Duration>) -> Result<Vec<MetricValues>, Error> {
+        let seconds = window.map(checked_window).transpose()?;
+        let streams = self.all_streams();
+        let mut values = levels(streams.iter().map(|stream| (&stream.name, stream.metrics(seconds))));
+        values.retain(|values| metric.is_none_or(|metric| values.metric == metric));
+        Ok(values)
+    }
+
     /// Takes reports from the queue; none if the producer has another way of reporting.
     pub(crate) fn poll_reports(&self, most: usize, timeout: Duration) -> Reports {
         match &self.delivered {
@@ -225,6 +235,16 @@ impl ProducerShared {
     fn streams(&self) -> MutexGuard<'_, HashMap<String, Arc<StreamShared>>> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn checked_window(window: Duration) -> Result<u64, Error> {
+    let seconds = window.as_secs();
+    if Duration::from_secs(seconds) == window && (1..=WINDOW_SECONDS).contains(&seconds) {
+        return Ok(seconds);
+    }
+    let message =
+        format!("window: {window:?}: 1 to {WINDOW_SECONDS} whole seconds are allowed, or none for all since the start");
+    Err(Error::new(ErrorKind::InvalidWindow, message))
 }
 
 /// The task of a flush that nobody waits for any more ends with it.

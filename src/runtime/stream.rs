@@ -18,7 +18,7 @@ use super::wake::wake_all;
 use crate::config::StreamConfig;
 use crate::core::{Event, Job, Pipeline, Refusal, ReportBatch};
 use crate::error::PutError;
-use crate::metrics::Counters;
+use crate::metrics::{Counters, Measurement, Reading, StreamMetrics};
 use crate::time::Time;
 
 /// User records that are put under one hold of the lock, at most: some 5 µs.
@@ -47,6 +47,8 @@ pub(crate) struct StreamShared {
     handing_out: AtomicUsize,
     /// A panic under the lock poisons it; puts then get `Poisoned`.
     state: Mutex<State>,
+    /// Counted after the stream's lock is released, and before reports are handed out: who has a report finds it counted.
+    metrics: Mutex<StreamMetrics>,
 }
 
 #[derive(Debug)]
@@ -55,6 +57,8 @@ struct State {
     side: Side,
     /// User records and bytes accepted and not drained as reports yet: what a breakdown gives back.
     held: (usize, usize),
+    /// User records accepted that the metrics know of.
+    counted: u64,
     /// The driver wakes up by itself at this moment.
     armed: Time,
     /// It stands in line for a connection: when a request is due does not matter until it has one.
@@ -72,6 +76,10 @@ struct State {
 /// What is left to do once the lock is released.
 #[derive(Default)]
 struct Aftermath {
+    received: u64,
+    pending: usize,
+    measured: Vec<Measurement>,
+    decided: Vec<Arc<ReportBatch>>,
     completed: Vec<(Arc<SlotBlock>, super::slots::Part)>,
     deliveries: Vec<Delivery>,
     released: Vec<(usize, usize)>,
@@ -121,6 +129,7 @@ impl StreamShared {
                 pipeline,
                 side: Side::default(),
                 held: (0, 0),
+                counted: 0,
                 armed: Time::NEVER,
                 in_line: false,
                 closed: false,
@@ -129,6 +138,7 @@ impl StreamShared {
                 jobs: Vec::new(),
                 log: Log::default(),
             }),
+            metrics: Mutex::new(StreamMetrics::new()),
         }
     }
 
@@ -360,6 +370,25 @@ impl StreamShared {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner).pipeline.counters()
     }
 
+    /// What every metric counted since the start, or in the last `window` seconds.
+    pub(crate) fn metrics(&self, window: Option<u64>) -> Vec<Reading> {
+        // What was put since the driver last ran is counted now.
+        self.enter(|_, _| ());
+        self.lock_metrics().read(window, self.clock.now())
+    }
+
+    fn count(&self, after: &Aftermath, now: Time) {
+        let mut metrics = self.lock_metrics();
+        metrics.received(after.received, now);
+        after.measured.iter().for_each(|measurement| metrics.measure(measurement, now));
+        after.decided.iter().for_each(|batch| batch.measure(&mut metrics));
+        metrics.pending(after.pending as u64, now);
+    }
+
+    fn lock_metrics(&self) -> MutexGuard<'_, StreamMetrics> {
+        self.metrics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// When the oldest undecided user record arrived.
     pub(crate) fn oldest(&self) -> Option<Time> {
         self.state.lock().ok()?.pipeline.oldest()
@@ -367,7 +396,7 @@ impl StreamShared {
 
     /// Drains the outputs of the state machine under the lock. A panic leaves nothing between the tables and `after`.
     fn drain(&self, state: &mut State, after: &mut Aftermath) {
-        let State { pipeline, side, held, armed, in_line, backlogged, flushes, jobs, .. } = state;
+        let State { pipeline, side, held, counted, armed, in_line, backlogged, flushes, jobs, .. } = state;
         let batches: Vec<Arc<ReportBatch>> = std::iter::from_fn(|| pipeline.poll_reports()).map(Arc::new).collect();
         if !batches.is_empty() {
             self.handing_out.fetch_add(1, SeqCst);
@@ -404,6 +433,11 @@ impl StreamShared {
         while let Some(event) = pipeline.poll_event() {
             after.events.push(event);
         }
+        after.measured.extend(std::iter::from_fn(|| pipeline.poll_measurement()));
+        let received = pipeline.counters().user_records_received;
+        after.received = received - std::mem::replace(counted, received);
+        after.pending = held.0;
+        after.decided = batches;
         while let Some(job) = pipeline.poll_job() {
             jobs.push(job);
         }
@@ -415,6 +449,7 @@ impl StreamShared {
 
     /// Does what the outputs ask for, without the lock.
     fn finish(&self, after: Aftermath, now: Time) {
+        self.count(&after, now);
         let mut wakers = after.wakers;
         // Whoever has a report finds the room that its user record took.
         for (records, bytes) in after.released {

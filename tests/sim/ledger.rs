@@ -323,7 +323,12 @@ impl Ledger {
     }
 
     /// The pipeline decided some user records.
-    pub(crate) fn reported(&mut self, batch: ReportBatch, now: u64, frozen: u64) {
+    pub(crate) fn reported(
+        &mut self,
+        batch: ReportBatch,
+        (now, frozen): (u64, u64),
+        mut each: impl FnMut(&Report, usize),
+    ) {
         let batch = Arc::new(batch);
         assert!(!batch.members().is_empty(), "a report of nothing");
         let tokens: Vec<Token> = batch.members().tokens().collect();
@@ -336,6 +341,7 @@ impl Ledger {
             self.check_report(id, &report, now, frozen);
             let accepted = self.entry(id);
             bytes += accepted.wanted.bytes();
+            each(&report, accepted.wanted.len);
             let key = (accepted.wanted.partition_key.clone(), accepted.wanted.hash_key);
             accepted.report = Some(report);
             let queue = self.keys.get_mut(&key).expect("a key in use");

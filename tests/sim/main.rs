@@ -9,6 +9,7 @@ mod scenario;
 mod service;
 mod shards;
 mod stream;
+mod tally;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -64,7 +64,7 @@ impl World {
             stream.pace.sent(shard, entry.bytes(), stream.debt.rate(), self.now);
             stream.debt.sent(entry.bytes(), self.now);
         }
-        stream.in_flight.insert(id, entries.clone());
+        stream.in_flight.insert(id, (self.now, entries.clone()));
         let timeout = self.scenario.request_timeout;
         let lost = Err(failure(code::TIMEOUT, None));
         self.events.push(self.now + timeout, Event::Answer(number, id, lost));

@@ -6,6 +6,7 @@ use fastrand::Rng;
 use kinesis_producer::config::Ordering;
 use kinesis_producer::core::outcome::{EntryOutcome, PutRecordsOutcome};
 use kinesis_producer::core::{Hashed, Pipeline, Refusal, RequestId, key_digest};
+use kinesis_producer::metrics::StreamMetrics;
 use kinesis_producer::time::Time;
 use kinesis_producer::{HashKey, UserRecord};
 
@@ -13,6 +14,7 @@ use super::ledger::{Id, Ledger, Limits, Wanted};
 use super::pace::{Debt, Pace};
 use super::scenario::{MS, Scenario, Sizes, StreamPlan};
 use super::service::{Service, WireEntry};
+use super::tally::Tally;
 
 /// Bytes that a user record takes in an aggregate beside its key and data, at most.
 const AGGREGATION_OVERHEAD: usize = 96;
@@ -31,7 +33,8 @@ pub(crate) struct Stream {
     /// Puts that wait for room in a lane.
     pub(crate) backlogged: BTreeMap<u32, Vec<Wanted>>,
     pub(crate) made: usize,
-    pub(crate) in_flight: BTreeMap<RequestId, Vec<WireEntry>>,
+    /// What is on the wire, and since when.
+    pub(crate) in_flight: BTreeMap<RequestId, (u64, Vec<WireEntry>)>,
     /// The moment that it is to be woken for.
     pub(crate) wake_for: u64,
     /// The number of the alarm that counts; earlier ones are stale.
@@ -44,6 +47,8 @@ pub(crate) struct Stream {
     pub(crate) list_dead: bool,
     pub(crate) pace: Pace,
     pub(crate) debt: Debt,
+    pub(crate) metrics: StreamMetrics,
+    pub(crate) tally: Tally,
     /// A call failed as a whole, and none has succeeded since.
     pub(crate) backed_off: bool,
     pub(crate) puts_huge: bool,
@@ -66,6 +71,8 @@ impl Stream {
             service: Service::new(plan.shards, plan.shard_rate),
             ledger: Ledger::new(limits),
             debt: Debt::new(plan.config.rate_limit),
+            metrics: StreamMetrics::new(),
+            tally: Tally::default(),
             plan,
             pending: VecDeque::new(),
             backlogged: BTreeMap::new(),
@@ -153,6 +160,8 @@ impl Stream {
                     self.held = (self.held.0 + 1, self.held.1 + wanted.bytes() + AGGREGATION_OVERHEAD);
                 }
                 self.ledger.accept(wanted, token, now, frozen);
+                self.tally.accepted();
+                self.metrics.received(1, time);
             }
             Err(Refusal::Backlog(lane)) => self.backlogged.entry(lane).or_default().push(wanted),
             Err(Refusal::NeedsHashKey) => panic!("it was there"),
@@ -182,7 +191,8 @@ impl Stream {
         let mut decided: Vec<&WireEntry> = Vec::new();
         match outcome {
             Err(failure) if is_permanent(failure.code.as_str()) => {
-                let on_wire: HashSet<Id> = self.in_flight.values().flatten().flat_map(|e| e.ids.clone()).collect();
+                let on_wire: HashSet<Id> =
+                    self.in_flight.values().flat_map(|(_, entries)| entries).flat_map(|e| e.ids.clone()).collect();
                 return self.ledger.undecided_ids().filter(|id| !on_wire.contains(id)).collect();
             }
             Err(_) => {}

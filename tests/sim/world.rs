@@ -118,6 +118,7 @@ impl World {
                 let failed: Vec<_> = stream.ledger.failed.iter().filter(|(failure, _)| !close(failure)).collect();
                 assert!(failed.is_empty(), "nothing was wrong, but {failed:?}");
             }
+            stream.tally.check(&stream.metrics.read(None, Time::from_nanos(self.now)));
             assert!(stream.service.reshards > 0 || counters.wrong_shard == 0, "wrong shards without resharding");
         }
         if self.tracing {
@@ -297,11 +298,15 @@ impl World {
 
     fn handle_answer(&mut self, number: usize, id: RequestId, outcome: PutRecordsOutcome) {
         let stream = &mut self.streams[number];
-        let Some(entries) = stream.in_flight.remove(&id) else { return };
+        let Some((sent, entries)) = stream.in_flight.remove(&id) else { return };
         note!(self, "{number}: {id:?} answered {:?}", brief(&outcome));
         self.permits += 1;
         let stream = &mut self.streams[number];
         stream.answered(&entries, &outcome, self.now, self.frozen);
+        // What comes after an abort is not counted.
+        if !self.aborted {
+            stream.tally.answered(&entries, &outcome, self.now - sent);
+        }
         let final_ids = stream.decided_by(&entries, &outcome);
         stream.pipeline.handle_put_records(id, outcome, Time::from_nanos(self.now));
         self.drain(number);
@@ -396,7 +401,13 @@ impl World {
         }
         while let Some(batch) = self.streams[number].pipeline.poll_reports() {
             note!(self, "{number}: report {:?} {:?} {:?}", batch.members(), batch.is_stored(), batch.failure());
-            self.streams[number].ledger.reported(batch, self.now, self.frozen);
+            let stream = &mut self.streams[number];
+            batch.measure(&mut stream.metrics);
+            let tally = &mut stream.tally;
+            stream.ledger.reported(batch, (self.now, self.frozen), |report, data_len| tally.reported(report, data_len));
+        }
+        while let Some(measurement) = self.streams[number].pipeline.poll_measurement() {
+            self.streams[number].metrics.measure(&measurement, Time::from_nanos(self.now));
         }
         while let Some(lane) = self.streams[number].pipeline.poll_admitted() {
             note!(self, "{number}: room in lane {lane}");

@@ -1,0 +1,94 @@
+//! Where values are added up: a shard, or the stream where no shard is known. Memory is bounded: so many shards and so many
+//! errors have places of their own, and the rest share one.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::accumulator::Accumulator;
+use super::metric::Metric;
+use super::statistic_set::StatisticSet;
+use crate::error::ErrorCode;
+use crate::record::ShardId;
+
+/// Shards with metrics of their own, 20 KB each while all of them are busy. Those idle for a minute make room for others.
+const MAX_SHARDS: usize = 1024;
+/// Pairs of error code and shard with metrics of their own, 2.5 KB each.
+const MAX_ERRORS: usize = 1024;
+/// Error codes told apart.
+const MAX_CODES: usize = 64;
+/// What the errors of further codes are counted as.
+const OTHER_CODES: &str = "Other";
+
+/// The metrics of one shard.
+#[derive(Debug, Default)]
+pub(super) struct Place {
+    metrics: [Accumulator; Metric::ALL.len()],
+    /// Bytes that were ready to be sent.
+    pub(super) offered: Accumulator,
+}
+
+impl Place {
+    pub(super) fn add(&mut self, metric: Metric, values: &StatisticSet, second: u64) {
+        if let Some(accumulator) = self.metrics.get_mut(metric as usize) {
+            accumulator.add(values, second);
+        }
+    }
+
+    /// The metrics that ever had a value.
+    pub(super) fn used(&self) -> impl Iterator<Item = (Metric, &Accumulator)> {
+        Metric::ALL.iter().copied().zip(&self.metrics).filter(|(_, accumulator)| accumulator.is_used())
+    }
+
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = (Metric, &mut Accumulator)> {
+        Metric::ALL.iter().copied().zip(&mut self.metrics)
+    }
+
+    fn is_idle(&self, second: u64) -> bool {
+        self.metrics.iter().chain([&self.offered]).all(|accumulator| accumulator.is_idle(second))
+    }
+
+    fn inherit(&mut self, other: &Place) {
+        self.metrics.iter_mut().zip(&other.metrics).for_each(|(accumulator, other)| accumulator.inherit(other));
+    }
+}
+
+/// The places of one stream.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    pub(super) shardless: Place,
+    pub(super) shards: HashMap<ShardId, Place, foldhash::fast::FixedState>,
+    pub(super) errors: BTreeMap<(ErrorCode, Option<ShardId>), Accumulator>,
+    codes: BTreeSet<ErrorCode>,
+    /// The second in which idle shards were last looked for.
+    searched: Option<u64>,
+}
+
+impl Places {
+    /// The shard's place, or the shardless one if there are too many shards.
+    pub(super) fn of(&mut self, shard: Option<&ShardId>, second: u64) -> &mut Place {
+        let Some(shard) = shard else { return &mut self.shardless };
+        if !self.shards.contains_key(shard) {
+            if self.shards.len() >= MAX_SHARDS && self.searched != Some(second) {
+                self.searched = Some(second);
+                let shardless = &mut self.shardless;
+                let idle = self.shards.extract_if(|_, place| place.is_idle(second));
+                idle.for_each(|(_, place)| shardless.inherit(&place));
+            }
+            if self.shards.len() >= MAX_SHARDS {
+                return &mut self.shardless;
+            }
+        }
+        self.shards.entry(shard.clone()).or_default()
+    }
+
+    /// Counts an error by its code.
+    pub(super) fn add_error(&mut self, code: &ErrorCode, shard: Option<&ShardId>, second: u64) {
+        let known = self.codes.contains(code) || (self.codes.len() < MAX_CODES && self.codes.insert(code.clone()));
+        let code = if known { code.clone() } else { ErrorCode::new(OTHER_CODES) };
+        let mut key = (code, shard.cloned());
+        if !self.errors.contains_key(&key) && self.errors.len() >= MAX_ERRORS {
+            // There is always room for these: one a code.
+            key.1 = None;
+        }
+        self.errors.entry(key).or_default().add(&StatisticSet::of(1.0, 1), second);
+    }
+}

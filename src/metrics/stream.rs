@@ -1,0 +1,233 @@
+//! The metrics of one stream. Each value is counted once, in the shard it belongs to or in the stream; what is asked for a stream
+//! or a producer is added up when it is asked.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::accumulator::second_of;
+use super::distribution::Distribution;
+use super::measured::{Decided, Measurement};
+use super::metric::Metric;
+use super::places::Places;
+use super::statistic_set::StatisticSet;
+use crate::error::ErrorCode;
+use crate::record::ShardId;
+use crate::time::Time;
+
+/// How often pending user records are looked at (kinesis_producer.cc, report_outstanding).
+const PENDING_INTERVAL: Duration = Duration::from_millis(200);
+/// Those of the last minute are told apart by seconds.
+const PENDING_SAMPLES: u64 = 300;
+/// User records of a Kinesis record whose times stand for those of their neighbours in the distribution.
+const SAMPLES: usize = 16;
+
+/// The metrics of one stream.
+#[derive(Debug)]
+pub struct StreamMetrics {
+    places: Places,
+    distributions: BTreeMap<Metric, Distribution>,
+    /// From the put to the decision, which is no metric of the KPL's.
+    total_time: Distribution,
+    /// How many user records were pending when that was last looked at.
+    pending: (u64, Time),
+}
+
+/// The values of one metric in one place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// The metric.
+    pub metric: Metric,
+    /// The error code, for [`Metric::ErrorsByCode`].
+    pub error_code: Option<ErrorCode>,
+    /// The shard, if one is known.
+    pub shard: Option<ShardId>,
+    /// The values.
+    pub values: StatisticSet,
+}
+
+impl StreamMetrics {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new() -> StreamMetrics {
+        StreamMetrics {
+            places: Places::default(),
+            distributions: BTreeMap::new(),
+            total_time: Distribution::new(),
+            pending: (0, Time::ZERO),
+        }
+    }
+
+    // Inputs.
+
+    /// `count` user records were accepted.
+    pub fn received(&mut self, count: u64, now: Time) {
+        if count > 0 {
+            let place = self.places.of(None, second_of(now));
+            place.add(Metric::UserRecordsReceived, &StatisticSet::of(1.0, count), second_of(now));
+        }
+    }
+
+    /// So many user records are pending now. All the looks that were missed since the last one saw as many as that.
+    pub fn pending(&mut self, count: u64, now: Time) {
+        let (before, mut looked) = self.pending;
+        let missed = (now.since(looked).as_nanos() / PENDING_INTERVAL.as_nanos()) as u64;
+        let old = missed.saturating_sub(PENDING_SAMPLES);
+        let mut look = |value: u64, times: u64| {
+            looked = looked + Duration::from_nanos(PENDING_INTERVAL.as_nanos() as u64 * times);
+            let (values, second) = (StatisticSet::of(value as f64, times), second_of(looked));
+            self.places.of(None, second).add(Metric::UserRecordsPending, &values, second);
+        };
+        if old > 0 {
+            look(before, old);
+        }
+        for left in (0..missed - old).rev() {
+            look(if left == 0 { count } else { before }, 1);
+        }
+        self.pending = (if missed > 0 { count } else { before }, looked);
+    }
+
+    /// Something happened on the way to the service.
+    pub fn measure(&mut self, measurement: &Measurement, now: Time) {
+        let second = second_of(now);
+        match measurement {
+            Measurement::Called { took, kinesis_records, user_records, error } => {
+                let place = self.places.of(None, second);
+                let (kinesis_records, user_records) = (*kinesis_records as u64, *user_records as u64);
+                place.add(Metric::RequestTime, &StatisticSet::of(millis(*took), 1), second);
+                self.spread(Metric::RequestTime, micros(*took), 1, now);
+                for (metric, count) in [
+                    (Metric::KinesisRecordsPerPutRecordsRequest, kinesis_records),
+                    (Metric::UserRecordsPerPutRecordsRequest, user_records),
+                ] {
+                    self.places.of(None, second).add(metric, &StatisticSet::of(count as f64, 1), second);
+                    self.spread(metric, count, 1, now);
+                }
+                if let Some(code) = error {
+                    self.error(code, None, second);
+                }
+            }
+            Measurement::Attempted { shard, user_records, answer } => {
+                let (shard, user_records) = (shard.as_ref(), *user_records as u64);
+                let place = self.places.of(shard, second);
+                place.add(Metric::UserRecordsPerKinesisRecord, &StatisticSet::of(user_records as f64, 1), second);
+                if let Some(answer) = answer {
+                    place.add(Metric::KinesisRecordsPut, &flag(answer.is_ok(), 1), second);
+                }
+                match answer {
+                    Some(Ok(bytes)) => {
+                        place.add(Metric::KinesisRecordsDataPut, &StatisticSet::of(*bytes as f64, 1), second);
+                        place.add(Metric::AllErrors, &flag(false, 1), second);
+                        self.spread(Metric::KinesisRecordsDataPut, *bytes as u64, 1, now);
+                    }
+                    Some(Err(code)) => self.error(code, shard, second),
+                    None => {}
+                }
+                self.spread(Metric::UserRecordsPerKinesisRecord, user_records, 1, now);
+            }
+            Measurement::Offered { shard, bytes } => {
+                self.places.of(Some(shard), second).offered.add(&StatisticSet::of(*bytes as f64, 1), second);
+            }
+        }
+    }
+
+    /// User records were decided, after attempts from … to.
+    pub fn decide(&mut self, decided: &Decided<'_>, tries: impl Iterator<Item = (Time, Time)> + Clone) {
+        let Decided { shard, base, arrivals, data, stored, expired, attempts, now } = *decided;
+        let (second, count) = (second_of(now), arrivals.len() as u64);
+        let place = self.places.of(shard, second);
+        place.add(Metric::UserRecordsPut, &flag(stored, count), second);
+        if stored {
+            let (min, max) = (f64::from(data.min), f64::from(data.max));
+            let sizes = StatisticSet { count, sum: data.sum as f64, min, max };
+            place.add(Metric::UserRecordsDataPut, &sizes, second);
+        }
+        if expired {
+            place.add(Metric::UserRecordExpired, &flag(true, count), second);
+        }
+        let retries = attempts.saturating_sub(1);
+        place.add(Metric::RetriesPerRecord, &StatisticSet::of(f64::from(retries), count), second);
+        let first = tries.clone().next().map(|(start, _)| start);
+        let waits = tries.clone().zip(tries.skip(1)).map(|((_, end), (start, _))| start.since(end));
+        for wait in waits.clone() {
+            place.add(Metric::BufferingTime, &StatisticSet::of(millis(wait), count), second);
+        }
+        if let Some(start) = first {
+            place.add(Metric::BufferingTime, &waited(base, arrivals, start), second);
+        }
+        self.spread(Metric::RetriesPerRecord, u64::from(retries), count, now);
+        for wait in waits {
+            self.spread(Metric::BufferingTime, micros(wait), count, now);
+        }
+        for (arrival, weight) in sampled(base, arrivals) {
+            if let Some(start) = first {
+                self.spread(Metric::BufferingTime, micros(start.since(arrival)), weight, now);
+            }
+            self.total_time.add(micros(now.since(arrival)), weight, now);
+        }
+    }
+
+    // Outputs.
+
+    /// What every metric counted since the start, or in the last `window` seconds, in every place.
+    #[must_use]
+    pub fn read(&self, window: Option<u64>, now: Time) -> Vec<Reading> {
+        let second = second_of(now);
+        let places = self.places.shards.iter().map(|(shard, place)| (Some(shard), place));
+        let by_metric = places.chain([(None, &self.places.shardless)]).flat_map(|(shard, place)| {
+            place.used().map(move |(metric, accumulator)| Reading {
+                metric,
+                error_code: None,
+                shard: shard.cloned(),
+                values: accumulator.read(window, second),
+            })
+        });
+        let by_code = self.places.errors.iter().map(|((code, shard), accumulator)| Reading {
+            metric: Metric::ErrorsByCode,
+            error_code: Some(code.clone()),
+            shard: shard.clone(),
+            values: accumulator.read(window, second),
+        });
+        by_metric.chain(by_code).collect()
+    }
+
+    fn error(&mut self, code: &ErrorCode, shard: Option<&ShardId>, second: u64) {
+        self.places.add_error(code, shard, second);
+        self.places.of(shard, second).add(Metric::AllErrors, &flag(true, 1), second);
+    }
+
+    fn spread(&mut self, metric: Metric, value: u64, count: u64, now: Time) {
+        self.distributions.entry(metric).or_insert_with(Distribution::new).add(value, count, now);
+    }
+}
+
+/// 1 or 0, `count` times.
+fn flag(value: bool, count: u64) -> StatisticSet {
+    StatisticSet::of(f64::from(u8::from(value)), count)
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_nanos() as f64 / 1e6
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// How long each user record waited until `start`, in milliseconds. Arrivals are in order.
+fn waited(base: Time, arrivals: &[u32], start: Time) -> StatisticSet {
+    let (Some(first), Some(last)) = (arrivals.first(), arrivals.last()) else { return StatisticSet::default() };
+    let since = |arrival: u32| millis(start.since(base + Duration::from_micros(arrival.into())));
+    let offsets: u64 = arrivals.iter().map(|arrival| u64::from(*arrival)).sum();
+    let sum = millis(start.since(base)) * arrivals.len() as f64 - offsets as f64 / 1e3;
+    StatisticSet { count: arrivals.len() as u64, sum: sum.max(0.0), min: since(*last), max: since(*first) }
+}
+
+/// Some of the arrivals, evenly taken, and how many each stands for.
+fn sampled(base: Time, arrivals: &[u32]) -> impl Iterator<Item = (Time, u64)> + '_ {
+    let (count, samples) = (arrivals.len(), arrivals.len().min(SAMPLES));
+    (0..samples).filter_map(move |sample| {
+        let (from, to) = (sample * count / samples, (sample + 1) * count / samples);
+        let arrival = arrivals.get(usize::midpoint(from, to - 1))?;
+        Some((base + Duration::from_micros((*arrival).into()), (to - from) as u64))
+    })
+}
