@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::core::Report;
 use crate::error::{Error, PutError};
-use crate::metrics::{Counters, Metric, MetricValues};
+use crate::metrics::{Counters, Metric, MetricValues, Statistics};
 use crate::producer::{self, Outstanding, ProducerBuilder, PutMany};
 use crate::record::UserRecord;
 use crate::runtime::{Clock, Reports, Ticket, wait};
@@ -87,6 +87,12 @@ impl Producer {
     /// `InvalidWindow`.
     pub fn metrics(&self, metric: Option<Metric>, window: Option<Duration>) -> Result<Vec<MetricValues>, Error> {
         self.inner.metrics(metric, window)
+    }
+
+    /// See [`crate::Producer::statistics`].
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.inner.statistics()
     }
 
     /// See [`crate::Producer::counters`].

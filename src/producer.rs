@@ -7,7 +7,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, PutError};
-use crate::metrics::{Counters, Metric, MetricValues};
+use crate::metrics::{Counters, Metric, MetricValues, Statistics};
 use crate::record::UserRecord;
 use crate::runtime::aws::{AwsTransport, Credentials, TransportSettings};
 use crate::runtime::transport::Transport;
@@ -36,7 +36,7 @@ impl Producer {
     /// A producer with another way of reporting, credentials from a provider object, or another transport.
     #[must_use]
     pub fn builder(config: Config) -> ProducerBuilder {
-        ProducerBuilder { config, mode: ReportMode::Tickets, credentials: None, transport: None }
+        ProducerBuilder { config, mode: ReportMode::Tickets, credentials: None, transport: None, watcher: None }
     }
 
     /// A stream by name or ARN. It is opened at its first use: its shards are looked up in the background.
@@ -103,6 +103,13 @@ impl Producer {
         Outstanding { records, bytes, oldest: self.shared.oldest() }
     }
 
+    /// A look at everything at this moment: queues, shards, times, hot keys, and what of it stands out. Costs some microseconds
+    /// a shard; the streams' locks are held for moments only.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.shared.statistics()
+    }
+
     /// What was done since the producer was created.
     #[must_use]
     pub fn counters(&self) -> Counters {
@@ -131,6 +138,7 @@ pub struct ProducerBuilder {
     mode: ReportMode,
     credentials: Option<SharedCredentialsProvider>,
     transport: Option<Arc<dyn Transport>>,
+    watcher: Option<Box<dyn FnMut(&Statistics) + Send>>,
 }
 
 impl ProducerBuilder {
@@ -148,6 +156,15 @@ impl ProducerBuilder {
         self
     }
 
+    /// Calls a function with the producer's [`Statistics`] once every `statistics_interval`, on a thread of the producer's, one
+    /// call at a time. It may block; the next call comes when it is over. The last one may still run while the producer is
+    /// dropped.
+    #[must_use]
+    pub fn on_statistics(mut self, callback: impl FnMut(&Statistics) + Send + 'static) -> ProducerBuilder {
+        self.watcher = Some(Box::new(callback));
+        self
+    }
+
     /// Another way to the service than AWS's: for tests and benches of programs that use this library.
     #[must_use]
     pub fn transport(mut self, transport: Arc<dyn Transport>) -> ProducerBuilder {
@@ -159,12 +176,17 @@ impl ProducerBuilder {
     /// what the credentials need.
     ///
     /// # Errors
-    /// As [`Producer::new`].
+    /// As [`Producer::new`]; `InvalidConfig` also if there is a function for statistics and `statistics_interval` is 0.
     ///
     /// # Cancel safety
     /// Leaves nothing behind.
     pub async fn build(self) -> Result<Producer, Error> {
         self.config.check()?;
+        if self.watcher.is_some() && self.config.statistics_interval.is_zero() {
+            let message =
+                "statistics_interval: 0 is never, but there is a function to call with statistics: say how often";
+            return Err(Error::new(ErrorKind::InvalidConfig, message));
+        }
         let worker = Arc::new(Worker::start(self.config.worker_threads)?);
         let transport = match self.transport {
             Some(transport) => transport,
@@ -180,7 +202,11 @@ impl ProducerBuilder {
                 Arc::new(transport?)
             }
         };
-        Ok(Producer { shared: ProducerShared::new(self.config, self.mode, worker, transport)? })
+        let shared = ProducerShared::new(self.config, self.mode, worker, transport)?;
+        if let Some(callback) = self.watcher {
+            shared.watch(callback);
+        }
+        Ok(Producer { shared })
     }
 }
 

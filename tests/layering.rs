@@ -16,6 +16,9 @@ const LAYERS: &[&[&str]] = &[
 
 const MAX_LINES: usize = 500;
 
+/// What no file may say: standard output and error are the application's.
+const NEVER: &[&str] = &["println!", "print!(", "dbg!(", "stdout()", "stderr()"];
+
 /// What only one file may say.
 const OWNED: &[(&str, &str)] = &[
     ("Instant::now", "runtime/clock.rs"),
@@ -37,6 +40,20 @@ fn sources_keep_the_rules_of_the_house() {
         problems.extend(problems_of(&name, &text));
     }
     assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+}
+
+#[test]
+fn the_bindings_write_to_nobodys_output_either() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("bindings/c/src");
+    for file in rust_files(&root) {
+        let text = fs::read_to_string(&file).expect("a source is readable text");
+        let found = NEVER.iter().find(|word| text.contains(**word));
+        assert_eq!(found, None, "in {}", file.display());
+    }
+    assert_eq!(
+        problems_of("error.rs", "eprintln!(\"lost\");"),
+        ["error.rs: println! writes to what is the application's"]
+    );
 }
 
 #[test]
@@ -103,6 +120,9 @@ fn problems_of(name: &str, text: &str) -> Vec<String> {
         if code.contains(word) && name != *owner {
             problems.push(format!("{name}: {word} belongs to {owner}"));
         }
+    }
+    for word in NEVER.iter().filter(|word| code.contains(**word)) {
+        problems.push(format!("{name}: {word} writes to what is the application's"));
     }
     let module = name.split(['/', '.']).next().unwrap_or_default();
     if module == "lib" {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::ErrorCode;
+use crate::error::{ErrorCode, Failure};
 use crate::record::ShardId;
 
 /// Something a person may want to know.
@@ -38,12 +38,14 @@ pub enum Event {
         /// Whether there is a map to go on with.
         have_map: bool,
     },
-    /// User records failed for good.
-    Refused {
-        /// The service's exception.
-        code: ErrorCode,
-        /// The service's words.
-        message: Arc<str>,
+    /// User records failed for good, other than by an abort.
+    Failed {
+        /// Their shard, if it is known.
+        shard: Option<ShardId>,
+        /// Why.
+        failure: Failure,
+        /// What the service said last, if it said anything: its code and words.
+        error: Option<(ErrorCode, Arc<str>)>,
         /// How many user records.
         user_records: usize,
     },

@@ -125,6 +125,16 @@ impl Limiter {
         }
     }
 
+    /// Bytes and Kinesis records a second at present.
+    pub(super) fn rates(&self) -> (f64, f64) {
+        (SHARD_BYTES * self.factor, SHARD_RECORDS * self.factor)
+    }
+
+    /// Nothing may be sent before this; past if something may.
+    pub(super) fn backoff_until(&self) -> Time {
+        self.backoff_until
+    }
+
     fn set_factor(&mut self, factor: f64, now: Time) {
         self.factor = factor;
         self.adjusted = now;

@@ -15,13 +15,14 @@ use super::event::Event;
 use super::lane::{HOLDING, Lane, LaneId};
 use super::limiter::Limiter;
 use super::report::ReportBatch;
+use super::sampler::Sampler;
 use super::sealed::Sealed;
 use super::shard_map::ShardMap;
 use super::shard_map_refresh::Refresh;
 use super::take_apart::{Job, JobId};
 use super::timers::{Timer, Timers};
 use crate::config::{Ordering, StreamConfig};
-use crate::error::Failure;
+use crate::error::{ErrorCode, Failure};
 use crate::metrics::{Counters, Measurement};
 use crate::time::Time;
 
@@ -42,6 +43,8 @@ pub(super) struct OnWire {
 pub(super) struct StreamBackoff {
     pub(super) until: Time,
     pub(super) streak: u32,
+    /// Why the last call failed: its code and the service's words.
+    pub(super) error: (ErrorCode, Arc<str>),
 }
 
 /// One stream's state machine.
@@ -85,6 +88,7 @@ pub struct Pipeline {
     pub(super) events: VecDeque<Event>,
     pub(super) counters: Counters,
     pub(super) measured: VecDeque<Measurement>,
+    pub(super) sampler: Sampler,
 }
 
 impl Pipeline {
@@ -127,6 +131,7 @@ impl Pipeline {
             events: VecDeque::new(),
             counters: Counters::default(),
             measured: VecDeque::new(),
+            sampler: Sampler::new(seed),
             config,
         }
     }

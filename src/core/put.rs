@@ -7,7 +7,7 @@ use super::aggregator::Opening;
 use super::lane::{HOLDING, LaneId, UNPREDICTED};
 use super::pipeline::Pipeline;
 use super::sealed::{History, Members, Sealed, Token};
-use crate::metrics::DataSizes;
+use crate::metrics::{DataSizes, Measurement};
 use crate::record::{HashKey, UserRecord};
 use crate::time::Time;
 use crate::wire::{Keyed, KinesisRecord};
@@ -59,12 +59,12 @@ impl Pipeline {
             if open.user_records() as u64 >= self.config.aggregation_max_count {
                 self.seal_open(id, now);
             }
-            self.count_received();
+            self.count_received(id, &hashed.record);
             return Ok(token);
         }
         // What joins an open aggregate was admitted with it.
         self.admit(id, now)?;
-        self.count_received();
+        self.count_received(id, &hashed.record);
         if alone {
             return Ok(self.put_alone(id, hashed, now));
         }
@@ -72,9 +72,22 @@ impl Pipeline {
         Ok(self.open_with(id, &keyed, hashed.hash_key, now))
     }
 
-    fn count_received(&mut self) {
+    #[inline]
+    fn count_received(&mut self, id: LaneId, record: &UserRecord<'_>) {
         self.counters.user_records_received += 1;
         self.next_order += 1;
+        if self.sampler.picks() {
+            self.sample(id, record);
+        }
+    }
+
+    #[cold]
+    fn sample(&mut self, id: LaneId, record: &UserRecord<'_>) {
+        self.measured.push_back(Measurement::Sampled {
+            shard: self.lane(id).range.as_ref().map(|range| range.id.clone()),
+            partition_key: record.partition_key.into(),
+            bytes: record.partition_key.len() + record.data.len(),
+        });
     }
 
     #[inline]

@@ -219,11 +219,9 @@ impl Report {
     /// What failed last, in the service's words: the last attempt's error that is not the expiry itself.
     #[must_use]
     pub fn error_message(&self) -> Option<&str> {
-        let errors = self.batch.history.tries.iter().rev().filter_map(|attempt| attempt.error.as_ref());
-        let mut errors = errors.map(|(code, message)| (code.as_str(), &**message));
-        let last = errors.next()?;
-        if last.0 == super::outcome::code::EXPIRED { errors.next().or(Some(last)) } else { Some(last) }
-            .map(|(_, message)| message)
+        let history = &self.batch.history;
+        let expiry = || history.tries.last().and_then(|attempt| attempt.error.as_ref());
+        history.last_error().or_else(expiry).map(|(_, message)| &**message)
     }
 
     /// The user record itself, if it failed and `return_user_record_on_failure` is set.

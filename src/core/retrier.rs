@@ -77,13 +77,9 @@ impl Pipeline {
                 self.handle_stored(id, sealed, landing, now);
             }
             EntryOutcome::Failed { code, message } => {
-                sealed.history.push(Try { start: started, end: now, error: Some((code.clone(), message.clone())) });
+                sealed.history.push(Try { start: started, end: now, error: Some((code.clone(), message)) });
                 match classify_entry(code.as_str()) {
-                    EntryVerdict::Fail => {
-                        let user_records = sealed.members.len();
-                        self.events.push_back(Event::Refused { code: code.clone(), message, user_records });
-                        self.decide_failed(sealed, Failure::Service(code), now);
-                    }
+                    EntryVerdict::Fail => self.decide_failed(sealed, Failure::Service(code), now),
                     EntryVerdict::Throttled => self.handle_throttled(id, sealed, started, now),
                     EntryVerdict::Retry => {
                         sealed.possibly_stored = true;
@@ -156,17 +152,14 @@ impl Pipeline {
             }
             CallVerdict::Content | CallVerdict::Stream => {
                 let reason = Failure::Service(failure.code.clone());
-                let mut user_records = entries.iter().map(|(_, sealed)| sealed.members.len()).sum();
                 for (id, sealed) in entries {
                     self.lane_mut(id).unsettled -= 1;
                     self.decide_failed(sealed, reason.clone(), now);
                     self.settle(id, now);
                 }
                 if verdict == CallVerdict::Stream {
-                    user_records += self.fail_waiting(&reason, error, now);
+                    self.fail_waiting(&reason, error, now);
                 }
-                let (code, message) = (failure.code.clone(), Arc::clone(&failure.message));
-                self.events.push_back(Event::Refused { code, message, user_records });
             }
         }
     }
@@ -235,11 +228,12 @@ impl Pipeline {
             let (code, message) = (failure.code.clone(), Arc::clone(&failure.message));
             self.events.push_back(Event::BackedOff { code, message, pause });
         }
-        self.backoff = Some(StreamBackoff { until: now + pause, streak });
+        let error = (failure.code.clone(), Arc::clone(&failure.message));
+        self.backoff = Some(StreamBackoff { until: now + pause, streak, error });
     }
 
-    /// Fails everything that is not on the wire; `error` stands as the last attempt. Returns how many user records.
-    pub(super) fn fail_waiting(&mut self, reason: &Failure, error: Option<(ErrorCode, Arc<str>)>, now: Time) -> usize {
+    /// Fails everything that is not on the wire; `error` stands as the last attempt.
+    pub(super) fn fail_waiting(&mut self, reason: &Failure, error: Option<(ErrorCode, Arc<str>)>, now: Time) {
         self.seal_all(now);
         self.jobs.retain(|job| matches!(job, super::take_apart::Job::ListShards { .. }));
         let mut waiting: Vec<Sealed> = Vec::new();
@@ -266,7 +260,6 @@ impl Pipeline {
             waiting.extend(self.lane_mut(id).drain());
             self.admit_again(id, now);
         }
-        let user_records = waiting.iter().map(|sealed| sealed.members.len()).sum();
         for mut sealed in waiting {
             if let Some(error) = &error {
                 sealed.history.push(Try { start: now, end: now, error: Some(error.clone()) });
@@ -276,7 +269,6 @@ impl Pipeline {
         for index in 0..self.lanes.len() {
             self.settle(LaneId(index as u32), now);
         }
-        user_records
     }
 
     pub(super) fn decide_expired(&mut self, mut sealed: Sealed, now: Time) {
@@ -286,7 +278,13 @@ impl Pipeline {
     }
 
     pub(super) fn decide_failed(&mut self, sealed: Sealed, failure: Failure, now: Time) {
-        self.counters.user_records_failed += sealed.members.len() as u64;
+        let user_records = sealed.members.len();
+        self.counters.user_records_failed += user_records as u64;
+        if failure != Failure::Aborted {
+            let error = sealed.history.last_error().map(|(code, words)| (code.clone(), Arc::clone(words)));
+            let (shard, failure) = (sealed.predicted.clone(), failure.clone());
+            self.events.push_back(Event::Failed { shard, failure, error, user_records });
+        }
         let keep = self.config.return_user_record_on_failure;
         self.report(ReportBatch::failed(sealed, failure, keep, now));
     }

@@ -188,6 +188,12 @@ pub(super) struct History {
 }
 
 impl History {
+    /// What failed last, other than by expiry.
+    pub(super) fn last_error(&self) -> Option<&(ErrorCode, Arc<str>)> {
+        let mut errors = self.tries.iter().rev().filter_map(|attempt| attempt.error.as_ref());
+        errors.find(|(code, _)| code.as_str() != super::outcome::code::EXPIRED)
+    }
+
     pub(super) fn push(&mut self, attempt: Try) {
         if self.tries.len() == 2 * KEPT {
             self.tries.remove(KEPT);

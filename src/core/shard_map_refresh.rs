@@ -56,6 +56,15 @@ impl Refresh {
         self.gave_up
     }
 
+    /// When the last round ended.
+    pub(super) fn finished(&self) -> Option<Time> {
+        (self.finished > Time::ZERO).then_some(self.finished)
+    }
+
+    pub(super) fn failures(&self) -> u32 {
+        self.failures
+    }
+
     pub(super) fn past(&self) -> &[ShardRange] {
         &self.past
     }

@@ -1,7 +1,10 @@
 //! What a stream did since it was opened.
 
+use serde::Serialize;
+
 /// Totals since the stream was opened, or, added up, since the producer was created.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Counters {
     /// User records accepted.

@@ -30,6 +30,15 @@ pub enum Measurement {
         /// Its bytes (without the partition key) if it was stored, or its own error; `None` if it has no answer of its own.
         answer: Option<Result<usize, ErrorCode>>,
     },
+    /// One of the user records that were accepted.
+    Sampled {
+        /// The predicted shard.
+        shard: Option<ShardId>,
+        /// The key.
+        partition_key: Box<str>,
+        /// Bytes of data and partition key.
+        bytes: usize,
+    },
     /// A Kinesis record is ready to be sent to its predicted shard.
     Offered {
         /// The shard.

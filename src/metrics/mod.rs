@@ -6,11 +6,13 @@
 mod accumulator;
 mod counters;
 mod distribution;
+mod hot_keys;
 mod levels;
 mod measured;
 mod metric;
 mod places;
 mod statistic_set;
+mod statistics;
 mod stream;
 
 pub(crate) use accumulator::WINDOW_SECONDS;
@@ -21,5 +23,12 @@ pub(crate) use levels::levels;
 pub use measured::{DataSizes, Decided, Measurement};
 pub use metric::{Metric, Unit};
 pub use statistic_set::StatisticSet;
+pub use statistics::{
+    BackoffStatistics, ConnectionStatistics, Finding, FindingKind, HotKey, OutstandingStatistics, Percentiles,
+    QueueStatistics, ShardMapStatistics, ShardStatistics, Statistics, StreamState, StreamStatistics, TimeStatistics,
+};
+#[cfg(feature = "schema")]
+#[doc(hidden)]
+pub use statistics::{markdown, schema};
 #[doc(hidden)]
 pub use stream::{Reading, StreamMetrics};

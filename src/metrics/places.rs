@@ -3,11 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::accumulator::Accumulator;
+use super::accumulator::{Accumulator, WINDOW_SECONDS, second_of};
 use super::metric::Metric;
 use super::statistic_set::StatisticSet;
+use super::statistics::ShardStatistics;
 use crate::error::ErrorCode;
 use crate::record::ShardId;
+use crate::time::Time;
 
 /// Shards with metrics of their own, 20 KB each while all of them are busy. Those idle for a minute make room for others.
 const MAX_SHARDS: usize = 1024;
@@ -15,6 +17,10 @@ const MAX_SHARDS: usize = 1024;
 const MAX_ERRORS: usize = 1024;
 /// Error codes told apart.
 const MAX_CODES: usize = 64;
+/// Rates are those of the last so many seconds.
+const RATE_SECONDS: u64 = 10;
+/// The code of a Kinesis record that was throttled.
+const THROTTLED: &str = "ProvisionedThroughputExceededException";
 /// What the errors of further codes are counted as.
 const OTHER_CODES: &str = "Other";
 
@@ -78,6 +84,26 @@ impl Places {
             }
         }
         self.shards.entry(shard.clone()).or_default()
+    }
+
+    /// Adds what a shard was offered and took, and how often it throttled.
+    pub(super) fn add_to(&self, shard: &ShardId, look: &mut ShardStatistics, now: Time) {
+        let second = second_of(now);
+        let throttled = self.errors.get(&(ErrorCode::new(THROTTLED), Some(shard.clone())));
+        look.throttled = throttled.map_or(0, |errors| errors.read(None, second).count);
+        look.throttled_last_minute = throttled.map_or(0, |errors| errors.read(Some(WINDOW_SECONDS), second).count);
+        let Some(place) = self.shards.get(shard) else { return };
+        // The present second is not over.
+        let passed = (now.as_nanos() as f64 / 1e9).min(RATE_SECONDS as f64 - 1.0 + now.as_nanos() as f64 / 1e9 % 1.0);
+        let rate = |value: f64| if passed > 0.0 { value / passed } else { 0.0 };
+        let offered = place.offered.read(Some(RATE_SECONDS), second);
+        look.offered_bytes_per_second = rate(offered.sum);
+        look.offered_records_per_second = rate(offered.count as f64);
+        let stored = place.metrics.get(Metric::KinesisRecordsDataPut as usize);
+        look.stored_bytes_per_second = stored.map_or(0.0, |stored| rate(stored.read(Some(RATE_SECONDS), second).sum));
+        let load = |offered: f64, limit: f64| if limit > 0.0 { offered / limit } else { 0.0 };
+        let bytes = load(look.offered_bytes_per_second, look.limit_bytes_per_second);
+        look.load = bytes.max(load(look.offered_records_per_second, look.limit_records_per_second));
     }
 
     /// Counts an error by its code.

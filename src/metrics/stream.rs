@@ -4,12 +4,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
+
 use super::accumulator::second_of;
 use super::distribution::Distribution;
+use super::hot_keys::HotKeys;
 use super::measured::{Decided, Measurement};
 use super::metric::Metric;
 use super::places::Places;
 use super::statistic_set::StatisticSet;
+use super::statistics::{HotKey, Percentiles, StreamStatistics};
 use crate::error::ErrorCode;
 use crate::record::ShardId;
 use crate::time::Time;
@@ -28,6 +32,7 @@ pub struct StreamMetrics {
     distributions: BTreeMap<Metric, Distribution>,
     /// From the put to the decision, which is no metric of the KPL's.
     total_time: Distribution,
+    hot_keys: HotKeys,
     /// How many user records were pending when that was last looked at.
     pending: (u64, Time),
 }
@@ -53,6 +58,7 @@ impl StreamMetrics {
             places: Places::default(),
             distributions: BTreeMap::new(),
             total_time: Distribution::new(),
+            hot_keys: HotKeys::default(),
             pending: (0, Time::ZERO),
         }
     }
@@ -124,6 +130,9 @@ impl StreamMetrics {
                 }
                 self.spread(Metric::UserRecordsPerKinesisRecord, user_records, 1, now);
             }
+            Measurement::Sampled { shard, partition_key, bytes } => {
+                self.hot_keys.add(partition_key, shard.as_ref(), *bytes, now);
+            }
             Measurement::Offered { shard, bytes } => {
                 self.places.of(Some(shard), second).offered.add(&StatisticSet::of(*bytes as f64, 1), second);
             }
@@ -190,6 +199,29 @@ impl StreamMetrics {
         by_metric.chain(by_code).collect()
     }
 
+    /// Adds what was measured to a look at the stream: times, hot keys, and what each shard was offered and took.
+    pub(crate) fn add_to(&mut self, look: &mut StreamStatistics, now: Time) {
+        look.times.buffering = self.recent(Metric::BufferingTime, now);
+        look.times.request = self.recent(Metric::RequestTime, now);
+        look.times.total = percentiles(&self.total_time.recent(now));
+        let hot_keys = self.hot_keys.shares(now).into_iter().map(|share| HotKey {
+            partition_key: share.partition_key.to_owned(),
+            shard: share.shard.map(ShardId::to_string),
+            share: share.share,
+        });
+        look.hot_keys = hot_keys.collect();
+        for (id, shard) in &mut look.shards {
+            self.places.add_to(&ShardId::new(id), shard, now);
+        }
+    }
+
+    fn recent(&mut self, metric: Metric, now: Time) -> Percentiles {
+        self.distributions
+            .get_mut(&metric)
+            .map(|distribution| percentiles(&distribution.recent(now)))
+            .unwrap_or_default()
+    }
+
     fn error(&mut self, code: &ErrorCode, shard: Option<&ShardId>, second: u64) {
         self.places.add_error(code, shard, second);
         self.places.of(shard, second).add(Metric::AllErrors, &flag(true, 1), second);
@@ -211,6 +243,19 @@ fn millis(time: Duration) -> f64 {
 
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Of values in microseconds.
+fn percentiles(values: &Histogram<u64>) -> Percentiles {
+    let at = |quantile: f64| values.value_at_quantile(quantile) as f64 / 1e3;
+    Percentiles {
+        count: values.len(),
+        p50_ms: at(0.5),
+        p90_ms: at(0.9),
+        p99_ms: at(0.99),
+        p999_ms: at(0.999),
+        max_ms: values.max() as f64 / 1e3,
+    }
 }
 
 /// How long each user record waited until `start`, in milliseconds. Arrivals are in order.

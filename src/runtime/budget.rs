@@ -56,6 +56,16 @@ impl Budget {
         unpack(self.used.load(SeqCst))
     }
 
+    /// Of these, user records whose reports wait in the queue to be taken.
+    pub(crate) fn untaken(&self) -> usize {
+        self.untaken.load(SeqCst)
+    }
+
+    /// The user records that fit.
+    pub(crate) fn max_records(&self) -> usize {
+        self.max_records
+    }
+
     /// The bytes that fit.
     pub(crate) fn max_bytes(&self) -> usize {
         self.max_bytes

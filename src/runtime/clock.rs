@@ -24,6 +24,11 @@ impl Clock {
         Time::from_nanos(passed.as_secs() * 1_000_000_000 + u64::from(passed.subsec_nanos()))
     }
 
+    /// Since 1970, by the system's clock: for people and other programs only, it may jump.
+    pub(crate) fn unix_time() -> Duration {
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
+    }
+
     /// Waits, for ever if `when` is too far away to be a moment of the clock. Runs on: the producer's runtime.
     pub(crate) async fn wait_until(&self, when: Time) {
         match self.origin.checked_add(Duration::from_nanos(when.as_nanos())).filter(|_| when < Time::NEVER) {

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::Instrument;
 
 use super::stream::StreamShared;
 use super::transport::{Request, Response, Transport};
@@ -75,17 +76,23 @@ impl Driver {
             return;
         };
         let answer = Answer { stream: Arc::clone(&self.stream), id: Some(id) };
+        let span = tracing::debug_span!("put_records", stream = %self.stream.name, kinesis_records = records.len());
         let request = Request::PutRecords { stream: Arc::clone(&self.stream.name), records: records.into() };
         let transport = Arc::clone(&self.transport);
-        self.worker.spawn(async move {
+        let call = async move {
             let response = transport.call(request).await;
             let outcome = match response {
                 Response::PutRecords(outcome) => outcome,
                 Response::ListShards(_) => Err(broken("a ListShards answer came for PutRecords")),
             };
             drop(permit);
+            match &outcome {
+                Ok(entries) => tracing::debug!(entries = entries.len(), "answered"),
+                Err(failure) => tracing::debug!(code = %failure.code, words = %failure.message, "failed"),
+            }
             answer.give(outcome);
-        });
+        };
+        self.worker.spawn(call.instrument(span));
     }
 
     fn start(&self, job: Job) {
@@ -98,7 +105,8 @@ impl Driver {
                 let transport = Arc::clone(&self.transport);
                 let request = Request::ListShards { stream: Arc::clone(&stream.name), next_token };
                 // A task of its own: the core waits for an answer, also from a transport that panics.
-                let call = self.worker.spawn(async move { transport.call(request).await });
+                let span = tracing::debug_span!("list_shards", stream = %stream.name);
+                let call = self.worker.spawn(async move { transport.call(request).await }.instrument(span));
                 self.worker.spawn(async move {
                     let outcome: ListShardsOutcome = match call.await {
                         Ok(Response::ListShards(outcome)) => outcome,

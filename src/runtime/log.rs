@@ -1,21 +1,29 @@
-//! What the library says to a person, through `tracing`. Each kind of line comes at most once in ten seconds for a stream, with
-//! the number of those left out, so that a storm at the service is not one in the log.
+//! What the library says to a person, through `tracing`: one line a failure, which names stream, shard, code and what to do. Each
+//! kind of line comes at most once in ten seconds for a stream, with the number of those left out, so that a storm at the service
+//! is not one in the log. Nothing is ever written to standard output or error.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tracing::{info, warn};
 
 use crate::core::Event;
+use crate::error::Failure;
+use crate::record::ShardId;
 use crate::time::Time;
 
 const INTERVAL: Duration = Duration::from_secs(10);
+/// Failures that are told apart; the others share one limit.
+const KINDS_OF_FAILURE: usize = 32;
 
 /// The log lines of one stream.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     throttled: Limit,
     backed_off: Limit,
-    refused: Limit,
+    map_failed: Limit,
+    /// By what it is called.
+    failed: BTreeMap<String, Limit>,
 }
 
 /// One kind of line.
@@ -26,10 +34,10 @@ struct Limit {
 }
 
 impl Limit {
-    /// Whether to write now; gives the number of lines left out since the last.
-    fn pass(&mut self, now: Time) -> Option<u64> {
+    /// Whether to write now about `count` more; gives the number of those left out since the last line.
+    fn pass(&mut self, count: u64, now: Time) -> Option<u64> {
         if self.last.is_some_and(|last| now.since(last) < INTERVAL) {
-            self.left_out += 1;
+            self.left_out += count;
             return None;
         }
         self.last = Some(now);
@@ -41,8 +49,8 @@ impl Log {
     pub(crate) fn write(&mut self, stream: &str, event: &Event, now: Time) {
         match event {
             Event::Throttled(shard) => {
-                if let Some(left_out) = self.throttled.pass(now) {
-                    let shard = shard.as_ref().map_or("unknown", |shard| shard.as_str());
+                if let Some(left_out) = self.throttled.pass(1, now) {
+                    let shard = shown(shard.as_ref());
                     warn!(
                         stream,
                         shard,
@@ -52,20 +60,135 @@ impl Log {
                 }
             }
             Event::BackedOff { code, message, pause } => {
-                if let Some(left_out) = self.backed_off.pass(now) {
+                if let Some(left_out) = self.backed_off.pass(1, now) {
                     warn!(stream, %code, words = %message, ?pause, left_out, "calls fail: the stream is backed off, nothing is lost before record_ttl");
                 }
             }
             Event::Recovered => info!(stream, "calls succeed again"),
             Event::MapInstalled { shards, changed } => info!(stream, shards, changed, "shard map is in use"),
             Event::MapFailed { code, message, have_map } => {
-                warn!(stream, %code, words = %message, have_map, "shard map cannot be read: without it, only user records of one key share an aggregate; is kinesis:ListShards allowed?");
-            }
-            Event::Refused { code, message, user_records } => {
-                if let Some(left_out) = self.refused.pass(now) {
-                    warn!(stream, %code, words = %message, user_records, left_out, "user records are refused for good; their reports say so");
+                if let Some(left_out) = self.map_failed.pass(1, now) {
+                    warn!(stream, %code, words = %message, have_map, left_out, "shard map cannot be read: without it, only user records of one key share an aggregate; is kinesis:ListShards allowed?");
                 }
             }
+            Event::Failed { shard, failure, error, user_records } => {
+                let Some(left_out) = self.limit_of(failure).pass(*user_records as u64, now) else { return };
+                let shard = shown(shard.as_ref());
+                let last_code = error.as_ref().map_or("", |(code, _)| code.as_str());
+                let words = error.as_ref().map_or("", |(_, words)| &**words);
+                warn!(
+                    stream, shard, code = %failure, last_code, words, user_records, left_out,
+                    "user records failed, and their reports say so: {}", advice(failure)
+                );
+            }
         }
+    }
+
+    fn limit_of(&mut self, failure: &Failure) -> &mut Limit {
+        let kind = failure.to_string();
+        let known = self.failed.contains_key(&kind) || self.failed.len() < KINDS_OF_FAILURE;
+        self.failed.entry(if known { kind } else { String::new() }).or_default()
+    }
+}
+
+fn shown(shard: Option<&ShardId>) -> &str {
+    shard.map_or("unknown", |shard| shard.as_str())
+}
+
+/// What to do.
+fn advice(failure: &Failure) -> &'static str {
+    match failure {
+        Failure::Expired => {
+            "record_ttl passed before they could be stored; the producer's statistics tell what is slow, and a longer record_ttl \
+             bridges longer outages"
+        }
+        Failure::Throttled => "fail_if_throttled is set; the stream needs more shards, or keys that spread better",
+        Failure::WrongShard => {
+            "the stream's shards changed and no new shard map came in time; is kinesis:ListShards allowed?"
+        }
+        Failure::CountMismatch => "the answer does not fit the request; is the endpoint really Kinesis?",
+        Failure::Aborted => "the producer was stopped first",
+        Failure::Service(code) => match code.as_str() {
+            "ResourceNotFoundException" => "does the stream exist, in this region and account?",
+            "AccessDeniedException" => "is kinesis:PutRecords allowed for this stream?",
+            code if code.starts_with("KMS") => "see the state of the stream's KMS key, and whether it may be used",
+            _ => "the service refuses them for good, in its own words",
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Metadata, Subscriber};
+
+    use super::*;
+    use crate::error::ErrorCode;
+
+    /// Keeps the lines.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<String>>>);
+
+    impl Subscriber for Lines {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn event(&self, event: &tracing::Event<'_>) {
+            struct Text(String);
+            impl Visit for Text {
+                fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+                    self.0 += &format!("{}={value:?} ", field.name());
+                }
+            }
+            let mut text = Text(String::new());
+            event.record(&mut text);
+            self.0.lock().unwrap().push(text.0);
+        }
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    fn failed(code: &str, user_records: usize) -> Event {
+        Event::Failed {
+            shard: Some(ShardId::new("shardId-7")),
+            failure: Failure::Service(ErrorCode::new(code)),
+            error: Some((ErrorCode::new(code), "not you".into())),
+            user_records,
+        }
+    }
+
+    #[test]
+    fn a_failure_is_one_line_that_says_where_why_and_what_to_do() {
+        let (lines, mut log) = (Lines::default(), Log::default());
+        tracing::subscriber::with_default(lines.clone(), || {
+            log.write("orders", &failed("AccessDeniedException", 3), Time::ZERO);
+            log.write("orders", &failed("AccessDeniedException", 4), Time::from_millis(9_999));
+            log.write("orders", &failed("ResourceNotFoundException", 5), Time::from_millis(9_999));
+            log.write("orders", &failed("AccessDeniedException", 6), Time::from_millis(10_000));
+        });
+        let lines = lines.0.lock().unwrap();
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        for part in ["orders", "shardId-7", "code=AccessDeniedException", "not you", "user_records=3", "left_out=0"] {
+            assert!(lines[0].contains(part), "{part} in {}", lines[0]);
+        }
+        assert!(lines[0].contains("is kinesis:PutRecords allowed for this stream?"), "{}", lines[0]);
+        assert!(lines[2].contains("user_records=6") && lines[2].contains("left_out=4"), "{}", lines[2]);
+    }
+
+    #[test]
+    fn failures_of_any_number_of_kinds_take_bounded_memory() {
+        let mut log = Log::default();
+        for n in 0..1000 {
+            log.write("orders", &failed(&format!("Code{n}"), 1), Time::ZERO);
+        }
+        assert_eq!(log.failed.len(), KINDS_OF_FAILURE + 1);
     }
 }

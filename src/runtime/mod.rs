@@ -6,6 +6,7 @@ mod clock;
 mod driver;
 mod keys;
 mod log;
+mod measure;
 mod prepare;
 mod producer;
 mod put;

@@ -19,7 +19,9 @@ use super::transport::Transport;
 use super::worker::{Worker, spawn_thread};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
-use crate::metrics::{Counters, Metric, MetricValues, WINDOW_SECONDS, levels};
+use crate::metrics::{
+    ConnectionStatistics, Counters, Metric, MetricValues, OutstandingStatistics, Statistics, WINDOW_SECONDS, levels,
+};
 use crate::time::Time;
 
 /// How reports reach the caller.
@@ -150,6 +152,66 @@ impl ProducerShared {
         let mut values = levels(streams.iter().map(|stream| (&stream.name, stream.metrics(seconds))));
         values.retain(|values| metric.is_none_or(|metric| values.metric == metric));
         Ok(values)
+    }
+
+    /// A look at everything.
+    pub(crate) fn statistics(&self) -> Statistics {
+        let (records, bytes) = self.outstanding();
+        let streams = self.all_streams().into_iter().map(|stream| (stream.name.to_string(), stream.statistics()));
+        let mut look = Statistics {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            time_ms: u64::try_from(Clock::unix_time().as_millis()).unwrap_or(u64::MAX),
+            age_ms: u64::try_from(self.clock.now().since(Time::ZERO).as_millis()).unwrap_or(u64::MAX),
+            outstanding: OutstandingStatistics {
+                records,
+                max_records: self.budget.max_records(),
+                bytes,
+                max_bytes: self.budget.max_bytes(),
+                reports_not_taken: self.budget.untaken(),
+                oldest_ms: None,
+            },
+            connections: ConnectionStatistics {
+                in_use: self.config.max_connections.saturating_sub(self.connections.available_permits()),
+                max: self.config.max_connections,
+            },
+            streams: streams.collect(),
+            ..Statistics::default()
+        };
+        for stream in look.streams.values() {
+            look.counters.add(&stream.counters);
+            let oldest = look.outstanding.oldest_ms.into_iter().chain(stream.oldest_ms);
+            look.outstanding.oldest_ms = oldest.max_by(f64::total_cmp);
+        }
+        look.find()
+    }
+
+    /// Calls the caller's function with a look at everything, once every `statistics_interval`, until the producer is gone.
+    pub(crate) fn watch(self: &Arc<ProducerShared>, callback: Box<dyn FnMut(&Statistics) + Send>) {
+        let (producer, worker) = (Arc::downgrade(self), Arc::downgrade(&self.worker));
+        let (clock, interval) = (self.clock, self.config.statistics_interval);
+        self.worker.spawn(async move {
+            let mut callback = callback;
+            let mut next = clock.now();
+            loop {
+                next = (next + interval).max(clock.now());
+                clock.wait_until(next).await;
+                let (Some(producer), Some(worker)) = (producer.upgrade(), worker.upgrade()) else { return };
+                // The function may block; a panic of the caller's must not silence the calls that follow.
+                let call = worker.spawn_blocking(move || {
+                    let call = std::panic::AssertUnwindSafe(|| callback(&producer.statistics()));
+                    if std::panic::catch_unwind(call).is_err() {
+                        tracing::error!("the statistics callback panicked");
+                    }
+                    callback
+                });
+                drop(worker);
+                match call.await {
+                    Ok(back) => callback = back,
+                    // The producer is being stopped.
+                    Err(_) => return,
+                }
+            }
+        });
     }
 
     /// Takes reports from the queue; none if the producer has another way of reporting.

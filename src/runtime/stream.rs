@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::clock::Clock;
 use super::log::Log;
+use super::measure::Measured;
 use super::prepare::{Prepared, hash_key};
 use super::reports::{Budgets, Delivery, ReportQueue};
 use super::side::Side;
@@ -18,7 +19,7 @@ use super::wake::wake_all;
 use crate::config::StreamConfig;
 use crate::core::{Event, Job, Pipeline, Refusal, ReportBatch};
 use crate::error::PutError;
-use crate::metrics::{Counters, Measurement, Reading, StreamMetrics};
+use crate::metrics::StreamMetrics;
 use crate::time::Time;
 
 /// User records that are put under one hold of the lock, at most: some 5 µs.
@@ -46,17 +47,17 @@ pub(crate) struct StreamShared {
     /// Threads that hand out reports which they drained: an abort is not over before they are done.
     handing_out: AtomicUsize,
     /// A panic under the lock poisons it; puts then get `Poisoned`.
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
     /// Counted after the stream's lock is released, and before reports are handed out: who has a report finds it counted.
-    metrics: Mutex<StreamMetrics>,
+    pub(super) metrics: Mutex<StreamMetrics>,
 }
 
 #[derive(Debug)]
-struct State {
-    pipeline: Pipeline,
+pub(super) struct State {
+    pub(super) pipeline: Pipeline,
     side: Side,
     /// User records and bytes accepted and not drained as reports yet: what a breakdown gives back.
-    held: (usize, usize),
+    pub(super) held: (usize, usize),
     /// User records accepted that the metrics know of.
     counted: u64,
     /// The driver wakes up by itself at this moment.
@@ -64,7 +65,7 @@ struct State {
     /// It stands in line for a connection: when a request is due does not matter until it has one.
     in_line: bool,
     /// No more user records; the driver ends.
-    closed: bool,
+    pub(super) closed: bool,
     /// Puts that wait for room in a shard's queue.
     backlogged: HashMap<u32, Vec<Waker>>,
     /// Flushes under way.
@@ -76,10 +77,7 @@ struct State {
 /// What is left to do once the lock is released.
 #[derive(Default)]
 struct Aftermath {
-    received: u64,
-    pending: usize,
-    measured: Vec<Measurement>,
-    decided: Vec<Arc<ReportBatch>>,
+    measured: Measured,
     completed: Vec<(Arc<SlotBlock>, super::slots::Part)>,
     deliveries: Vec<Delivery>,
     released: Vec<(usize, usize)>,
@@ -365,35 +363,6 @@ impl StreamShared {
         self.state.lock().map_or(0, |state| state.flushes.len())
     }
 
-    /// After a panic: as they were.
-    pub(crate) fn counters(&self) -> Counters {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner).pipeline.counters()
-    }
-
-    /// What every metric counted since the start, or in the last `window` seconds.
-    pub(crate) fn metrics(&self, window: Option<u64>) -> Vec<Reading> {
-        // What was put since the driver last ran is counted now.
-        self.enter(|_, _| ());
-        self.lock_metrics().read(window, self.clock.now())
-    }
-
-    fn count(&self, after: &Aftermath, now: Time) {
-        let mut metrics = self.lock_metrics();
-        metrics.received(after.received, now);
-        after.measured.iter().for_each(|measurement| metrics.measure(measurement, now));
-        after.decided.iter().for_each(|batch| batch.measure(&mut metrics));
-        metrics.pending(after.pending as u64, now);
-    }
-
-    fn lock_metrics(&self) -> MutexGuard<'_, StreamMetrics> {
-        self.metrics.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// When the oldest undecided user record arrived.
-    pub(crate) fn oldest(&self) -> Option<Time> {
-        self.state.lock().ok()?.pipeline.oldest()
-    }
-
     /// Drains the outputs of the state machine under the lock. A panic leaves nothing between the tables and `after`.
     fn drain(&self, state: &mut State, after: &mut Aftermath) {
         let State { pipeline, side, held, counted, armed, in_line, backlogged, flushes, jobs, .. } = state;
@@ -433,11 +402,7 @@ impl StreamShared {
         while let Some(event) = pipeline.poll_event() {
             after.events.push(event);
         }
-        after.measured.extend(std::iter::from_fn(|| pipeline.poll_measurement()));
-        let received = pipeline.counters().user_records_received;
-        after.received = received - std::mem::replace(counted, received);
-        after.pending = held.0;
-        after.decided = batches;
+        after.measured = Measured::drain(pipeline, counted, held.0, batches);
         while let Some(job) = pipeline.poll_job() {
             jobs.push(job);
         }
@@ -449,7 +414,7 @@ impl StreamShared {
 
     /// Does what the outputs ask for, without the lock.
     fn finish(&self, after: Aftermath, now: Time) {
-        self.count(&after, now);
+        self.measure(&after.measured, now);
         let mut wakers = after.wakers;
         // Whoever has a report finds the room that its user record took.
         for (records, bytes) in after.released {

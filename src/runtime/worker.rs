@@ -40,6 +40,11 @@ impl Worker {
         self.handle.spawn(task)
     }
 
+    /// Runs what may block, on a thread of its own for as long as it takes.
+    pub(crate) fn spawn_blocking<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+        self.handle.spawn_blocking(call)
+    }
+
     /// Stops every task at its next await, without waiting for it.
     pub(crate) fn stop(&self) {
         let runtime = self.runtime.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();

@@ -1,10 +1,11 @@
 //! The producer as its users see it, over a scripted transport: what puts accept and refuse, who waits for room, how reports come,
-//! and how everything ends.
+//! what is measured, and how everything ends.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 mod ending;
 mod faces;
 mod load;
+mod measuring;
 mod reporting;
 mod room;
 mod transport;

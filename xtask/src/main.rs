@@ -22,7 +22,7 @@ struct Cli {
 enum Command {
     /// Runs every test. Parts whose programs are not installed are skipped and named; with CI=true that is a failure.
     Test,
-    /// Writes the generated pages anew: CONFIGURATION.md.
+    /// Writes the generated pages anew: CONFIGURATION.md, STATISTICS.md and its schema.
     Docs,
     /// Writes include/kinesis_producer.h anew from bindings/c.
     Header {
@@ -58,10 +58,16 @@ const TEST: &[Step<'_>] = &[
     Step { name: "Python", program: "bindings/python/run-tests", args: &[], env: &[], needs: &["python3"] },
 ];
 
-const DOCS: &[Step<'_>] = &[Step {
-    env: &[("WRITE_DOCS", "1")],
-    ..Step::cargo("CONFIGURATION.md", &["test", "--quiet", "--test", "configuration"])
-}];
+const DOCS: &[Step<'_>] = &[
+    Step {
+        env: &[("WRITE_DOCS", "1")],
+        ..Step::cargo("CONFIGURATION.md", &["test", "--quiet", "--test", "configuration"])
+    },
+    Step {
+        env: &[("WRITE_DOCS", "1")],
+        ..Step::cargo("STATISTICS.md", &["test", "--quiet", "--features", "schema", "--test", "statistics"])
+    },
+];
 
 const DENY: &[Step<'_>] = &[Step { needs: &["cargo-deny"], ..Step::cargo("dependencies", &["deny", "check"]) }];
 

@@ -1,0 +1,91 @@
+//! Counting, and looking at what was counted. What the core measured is drained with everything else and counted once the stream's
+//! lock is released, before reports are handed out: who has a report finds it counted.
+
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use super::stream::{SLICE, StreamShared};
+use crate::core::{Pipeline, ReportBatch};
+use crate::metrics::{Counters, Measurement, Reading, StreamMetrics, StreamState, StreamStatistics};
+use crate::time::Time;
+
+/// What was drained to be counted.
+#[derive(Default)]
+pub(super) struct Measured {
+    received: u64,
+    pending: usize,
+    measurements: Vec<Measurement>,
+    decided: Vec<Arc<ReportBatch>>,
+}
+
+impl Measured {
+    /// `counted` user records were accepted when this was last done; `pending` are undecided now.
+    pub(super) fn drain(
+        pipeline: &mut Pipeline,
+        counted: &mut u64,
+        pending: usize,
+        decided: Vec<Arc<ReportBatch>>,
+    ) -> Measured {
+        let received = pipeline.counters().user_records_received;
+        Measured {
+            received: received - std::mem::replace(counted, received),
+            pending,
+            measurements: std::iter::from_fn(|| pipeline.poll_measurement()).collect(),
+            decided,
+        }
+    }
+}
+
+impl StreamShared {
+    pub(super) fn measure(&self, measured: &Measured, now: Time) {
+        let mut metrics = self.lock_metrics();
+        metrics.received(measured.received, now);
+        measured.measurements.iter().for_each(|measurement| metrics.measure(measurement, now));
+        measured.decided.iter().for_each(|batch| batch.measure(&mut metrics));
+        metrics.pending(measured.pending as u64, now);
+    }
+
+    /// After a panic: as they were.
+    pub(crate) fn counters(&self) -> Counters {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner).pipeline.counters()
+    }
+
+    /// When the oldest undecided user record arrived.
+    pub(crate) fn oldest(&self) -> Option<Time> {
+        self.state.lock().ok()?.pipeline.oldest()
+    }
+
+    /// What every metric counted since the start, or in the last `window` seconds.
+    pub(crate) fn metrics(&self, window: Option<u64>) -> Vec<Reading> {
+        self.count_everything();
+        self.lock_metrics().read(window, self.clock.now())
+    }
+
+    /// A look at the stream.
+    pub(crate) fn statistics(&self) -> StreamStatistics {
+        self.count_everything();
+        let now = self.clock.now();
+        let Ok(state) = self.state.lock() else {
+            return StreamStatistics { state: StreamState::Broken, ..StreamStatistics::default() };
+        };
+        let mut look = state.pipeline.look(now);
+        look.state = if state.closed { StreamState::Closed } else { StreamState::Open };
+        (look.undecided_records, look.undecided_bytes) = state.held;
+        drop(state);
+        for first in (0..).step_by(SLICE) {
+            let shards = self.enter(|pipeline, now| pipeline.look_at_shards(first, SLICE, now));
+            let Some(shards) = shards.flatten() else { break };
+            look.shards.extend(shards.into_iter().map(|(id, shard)| (id.to_string(), shard)));
+        }
+        self.lock_metrics().add_to(&mut look, now);
+        look
+    }
+
+    /// What was put since the driver last ran is counted too.
+    fn count_everything(&self) {
+        self.enter(|_, _| ());
+    }
+
+    fn lock_metrics(&self) -> MutexGuard<'_, StreamMetrics> {
+        self.metrics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
