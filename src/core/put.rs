@@ -192,3 +192,91 @@ impl Pipeline {
         token
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::digest::key_digest;
+    use super::super::outcome::{CallFailure, Shard, ShardPage};
+    use super::super::take_apart::Job;
+    use super::*;
+    use crate::config::StreamConfig;
+    use crate::error::ErrorCode;
+    use crate::record::{ShardId, Stored};
+
+    fn stream(config: StreamConfig, budget_bytes: usize) -> Pipeline {
+        let mut pipeline = Pipeline::new(config, budget_bytes, 7, Time::ZERO);
+        pipeline.handle_timeout(Time::ZERO);
+        pipeline
+    }
+
+    fn page() -> ShardPage {
+        let shard = Shard { id: ShardId::new("only"), first: HashKey(0), last: HashKey(u128::MAX), open: true };
+        ShardPage { shards: vec![shard], next_token: None }
+    }
+
+    fn put(pipeline: &mut Pipeline, len: usize, now: Time) -> Result<Token, Refusal> {
+        let data = vec![7; len];
+        let record = UserRecord::new("key", &data);
+        pipeline.put(&Hashed { record, key_digest: key_digest("key"), hash_key: None }, now)
+    }
+
+    #[test]
+    fn a_shard_that_refused_says_when_it_has_room_and_refuses_no_more() {
+        let ttl = Duration::from_secs(3);
+        let config = StreamConfig::default().aggregation_enabled(false).rate_limit(1).record_ttl(ttl);
+        let mut pipeline = stream(config, 64 << 20);
+        pipeline.handle_shard_list(Ok(page()), Time::ZERO);
+        let lane = loop {
+            match put(&mut pipeline, 1000, Time::ZERO) {
+                Ok(_) => {}
+                Err(Refusal::Backlog(lane)) => break lane,
+                Err(Refusal::NeedsHashKey) => panic!("there is one shard"),
+            }
+        };
+        assert!(pipeline.is_refusing(lane) && pipeline.poll_admitted().is_none());
+        let mut now = Time::ZERO;
+        while pipeline.poll_admitted() != Some(lane) {
+            now = pipeline.poll_timeout().min(pipeline.transmit_due().max(now + Duration::from_millis(1)));
+            assert!(now < Time::ZERO + ttl, "room must come before the first ones expire");
+            pipeline.handle_timeout(now);
+            while pipeline.poll_transmit(now).is_some() {}
+        }
+        assert!(!pipeline.is_refusing(lane), "nobody waits for it any more");
+        assert!(put(&mut pipeline, 1000, now).is_ok());
+    }
+
+    #[test]
+    fn whoever_waits_for_room_without_a_map_is_called_when_one_comes() {
+        let config = StreamConfig::default()
+            .record_max_buffered_time(Duration::from_secs(60))
+            .record_ttl(Duration::from_secs(600));
+        let mut pipeline = stream(config, 1000);
+        let forbidden = CallFailure {
+            code: ErrorCode::new("AccessDeniedException"),
+            message: "".into(),
+            status: Some(400),
+            stored: Stored::No,
+        };
+        pipeline.handle_shard_list(Err(forbidden), Time::ZERO);
+        let now = Time::from_millis(100);
+        put(&mut pipeline, 600, now).unwrap();
+        pipeline.flush(now);
+        while let Some(job) = pipeline.poll_job() {
+            if let Job::TakeApart(job) = job {
+                pipeline.handle_taken_apart(job.run(), now);
+            }
+        }
+        // The half of the budget is queued, and another one is being taken apart.
+        put(&mut pipeline, 10, now).unwrap();
+        pipeline.flush(now);
+        assert_eq!(put(&mut pipeline, 10, now), Err(Refusal::Backlog(UNPREDICTED.0)));
+        assert!(pipeline.is_refusing(UNPREDICTED.0));
+        let asked = pipeline.timers.get(super::super::timers::Timer::ShardMap);
+        pipeline.handle_timeout(asked);
+        while pipeline.poll_admitted().is_some() {}
+        pipeline.handle_shard_list(Ok(page()), asked);
+        let admitted: Vec<u32> = std::iter::from_fn(|| pipeline.poll_admitted()).collect();
+        assert!(admitted.contains(&UNPREDICTED.0), "{admitted:?}");
+        assert!(!pipeline.is_refusing(UNPREDICTED.0));
+    }
+}

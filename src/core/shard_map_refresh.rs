@@ -178,3 +178,80 @@ impl Pipeline {
 fn with_jitter(pause: Duration, rng: &mut Rng) -> Duration {
     pause.mul_f64(0.9 + 0.2 * rng.f64())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::digest::key_digest;
+    use super::super::outcome::{EntryOutcome, Shard, ShardPage};
+    use super::super::put::Hashed;
+    use super::*;
+    use crate::config::StreamConfig;
+    use crate::record::{HashKey, SequenceNumber, ShardId, UserRecord};
+
+    const MAP_CAME: Time = Time::from_millis(10_000);
+
+    fn page() -> ShardPage {
+        let half = u128::MAX / 2;
+        let shard =
+            |id, first, last| Shard { id: ShardId::new(id), first: HashKey(first), last: HashKey(last), open: true };
+        ShardPage { shards: vec![shard("low", 0, half), shard("high", half + 1, u128::MAX)], next_token: None }
+    }
+
+    /// A stream that has a shard map and has asked for nothing since.
+    fn stream() -> Pipeline {
+        let config = StreamConfig::default().record_max_buffered_time(Duration::ZERO);
+        let mut pipeline = Pipeline::new(config, 64 << 20, 7, Time::ZERO);
+        pipeline.handle_timeout(Time::ZERO);
+        assert!(asks(&mut pipeline));
+        pipeline.handle_shard_list(Ok(page()), MAP_CAME);
+        pipeline
+    }
+
+    fn asks(pipeline: &mut Pipeline) -> bool {
+        std::iter::from_fn(|| pipeline.poll_job()).any(|job| matches!(job, Job::ListShards { .. }))
+    }
+
+    /// A user record of the low shard is stored in another one.
+    fn mismatch(pipeline: &mut Pipeline, now: Time) {
+        let record = UserRecord::new("key", b"data");
+        let hashed = Hashed { record, key_digest: key_digest("key"), hash_key: Some(HashKey(1)) };
+        pipeline.put(&hashed, now).unwrap();
+        pipeline.handle_timeout(now);
+        let request = pipeline.poll_transmit(now).unwrap();
+        let (shard_id, sequence_number) = (ShardId::new("high"), SequenceNumber::new("1"));
+        pipeline.handle_put_records(request.id, Ok(vec![EntryOutcome::Stored { shard_id, sequence_number }]), now);
+    }
+
+    #[test]
+    fn a_mismatch_asks_at_once_but_not_over_and_over() {
+        let mut pipeline = stream();
+        mismatch(&mut pipeline, MAP_CAME + Duration::from_millis(10));
+        assert!(!asks(&mut pipeline), "the last round ended a moment ago");
+        let earliest = MAP_CAME + MISMATCH_PAUSE;
+        assert_eq!(pipeline.poll_timeout(), earliest);
+        pipeline.handle_timeout(earliest);
+        assert!(asks(&mut pipeline));
+        pipeline.handle_shard_list(Ok(page()), earliest);
+        let later = earliest + MISMATCH_PAUSE;
+        mismatch(&mut pipeline, later);
+        assert!(asks(&mut pipeline));
+        mismatch(&mut pipeline, later);
+        assert!(!asks(&mut pipeline), "a round is under way");
+    }
+
+    #[test]
+    fn a_mismatch_while_a_round_is_under_way_asks_again_after_it() {
+        let mut pipeline = stream();
+        let next = pipeline.poll_timeout();
+        pipeline.handle_timeout(next);
+        assert!(asks(&mut pipeline));
+        mismatch(&mut pipeline, next);
+        pipeline.handle_shard_list(Ok(page()), next);
+        assert_eq!(pipeline.poll_timeout(), next + MISMATCH_PAUSE);
+        pipeline.handle_timeout(next + MISMATCH_PAUSE);
+        assert!(asks(&mut pipeline));
+        // That was enough: the round after it comes in its own time.
+        pipeline.handle_shard_list(Ok(page()), next + MISMATCH_PAUSE);
+        assert!(pipeline.timers.get(Timer::ShardMap) > next + Duration::from_secs(50));
+    }
+}
