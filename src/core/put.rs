@@ -279,4 +279,25 @@ mod tests {
         assert!(admitted.contains(&UNPREDICTED.0), "{admitted:?}");
         assert!(!pipeline.is_refusing(UNPREDICTED.0));
     }
+
+    #[test]
+    fn behind_a_younger_one_that_travels_alone_an_open_aggregate_expires_in_time() {
+        let ttl = Duration::from_secs(1);
+        let config = StreamConfig::default().aggregation_max_size(500).record_ttl(ttl);
+        let mut pipeline = stream(config, 64 << 20);
+        pipeline.handle_shard_list(Ok(page()), Time::ZERO);
+        put(&mut pipeline, 10, Time::ZERO).unwrap();
+        put(&mut pipeline, 1000, Time::from_millis(50)).unwrap();
+        // There is no connection: nothing is sent.
+        let mut now = Time::ZERO;
+        let first = loop {
+            now = pipeline.poll_timeout().max(now);
+            pipeline.handle_timeout(now);
+            if let Some(batch) = pipeline.poll_reports() {
+                break batch;
+            }
+        };
+        assert_eq!(first.members().arrival(0), Time::ZERO);
+        assert!(now <= Time::ZERO + ttl + Duration::from_millis(10), "{now}");
+    }
 }
