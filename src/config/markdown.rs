@@ -31,6 +31,7 @@ What the producer holds grows with what is accepted and not yet delivered, and `
 - 2 × `max_outstanding_bytes` for the bytes themselves (a buffer that waits to be sent is at least half full), and 24 bytes for
   each outstanding user record's bookkeeping, a ticket being 16 more of the caller's;
 - with `wire_format` JSON, 1.34 × the PutRecords requests on the wire, since base64 needs a copy; with CBOR they share the bytes;
+- 0.3 MiB a stream for metrics, and 20 KiB for each shard that stores something every second, of 1,024 at most;
 - 64 spare buffers of 2 × `aggregation_max_size`, and 144 KiB of hashed keys for each thread that puts.
 ";
 

@@ -184,6 +184,23 @@ mod tests {
     }
 
     #[test]
+    fn a_finding_is_a_line_for_a_person() {
+        let key = HotKey { partition_key: "k".to_owned(), shard: Some("shardId-0".to_owned()), share: 0.5 };
+        let mut stream = StreamStatistics { hot_keys: vec![key], ..StreamStatistics::default() };
+        for id in ["shardId-0", "shardId-1"] {
+            stream.shards.insert(id.to_owned(), ShardStatistics::default());
+        }
+        let mut statistics = Statistics::default();
+        statistics.streams.insert("orders".to_owned(), stream);
+        let found = of(&statistics);
+        assert_eq!(found.len(), 1);
+        let line = found[0].to_string();
+        assert!(line.starts_with("hot_key orders shardId-0: partition key \"k\" makes up 50 % of"), "{line}");
+        let json = serde_json::to_value(&found[0]).unwrap();
+        assert_eq!(json["kind"], found[0].kind.name());
+    }
+
+    #[test]
     fn of_many_shards_in_the_same_state_some_are_named() {
         let found = found(|_, stream| {
             for n in 0..20 {

@@ -7,6 +7,7 @@ mod findings;
 mod markdown;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Serialize;
 
@@ -291,6 +292,36 @@ pub struct HotKey {
     pub shard: Option<String>,
     /// Its part of the stream's bytes, from 0 to 1, from a sample.
     pub share: f64,
+}
+
+impl FindingKind {
+    /// Its name in the JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            FindingKind::StreamBroken => "stream_broken",
+            FindingKind::StreamBackedOff => "stream_backed_off",
+            FindingKind::NoShardMap => "no_shard_map",
+            FindingKind::ShardOverloaded => "shard_overloaded",
+            FindingKind::ShardThrottled => "shard_throttled",
+            FindingKind::BudgetFull => "budget_full",
+            FindingKind::ConnectionsBusy => "connections_busy",
+            FindingKind::SlowAnswers => "slow_answers",
+            FindingKind::ReportsNotTaken => "reports_not_taken",
+            FindingKind::HotKey => "hot_key",
+        }
+    }
+}
+
+/// Kind, stream and shard, and the sentence: a line for a person.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.name())?;
+        for place in self.stream.iter().chain(&self.shard) {
+            write!(f, " {place}")?;
+        }
+        write!(f, ": {}", self.message)
+    }
 }
 
 impl Statistics {
