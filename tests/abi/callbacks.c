@@ -124,6 +124,33 @@ static void freed_with_user_records(void) {
   CHECK(state.finalized == 1);
 }
 
+// Puts what failed once more, as applications do.
+static void put_again(void *user_data, const kp_reports_t *reports) {
+  state_t *state = user_data;
+  kp_user_record_t record = user_record("k", "again");
+  for (size_t row = 0; row < kp_reports_len(reports); row++) {
+    IS(kp_reports_statuses(reports)[row], KP_REPORT_ABORTED);
+    IS(kp_stream_put(state->stream, &record, 0, 1000), KP_ERR_CLOSED);
+  }
+  IS(kp_producer_outstanding(state->producer, NULL, NULL, NULL), KP_OK);
+  IS(kp_producer_free(state->producer), KP_ERR_WRONG_THREAD);
+  add(state, &state->reports, (int)kp_reports_len(reports));
+}
+
+static void used_while_it_is_freed(void) {
+  state_t state;
+  begin(&state);
+  kp_config_t *config = settings(NULL, "record_ttl = 1 h");
+  WORKS(kp_config_set_report_callback(config, put_again, &state, finalize));
+  state.producer = start_producer(config);
+  state.stream = open_stream(state.producer, "s");
+  kp_user_record_t record = user_record("k", "v");
+  for (uint64_t n = 0; n < COUNT; n++) IS(kp_stream_put(state.stream, &record, n, 1000), KP_OK);
+  IS(kp_producer_free(state.producer), KP_OK);
+  CHECK(state.reports == COUNT);
+  CHECK(state.finalized == 1);
+}
+
 static void abort_here(void *user_data, const kp_reports_t *reports) {
   state_t *state = user_data;
   size_t aborted = 0;
@@ -235,6 +262,7 @@ int main(void) {
   lines(service);
   reports_by_callback(service);
   freed_with_user_records();
+  used_while_it_is_freed();
   aborted_in_the_callback(service);
   finalizers_of_settings();
   credentials(service);

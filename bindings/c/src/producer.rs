@@ -37,6 +37,17 @@ pub struct kp_producer_t {
     callback_ended: Option<Mutex<Receiver<()>>>,
 }
 
+impl kp_producer_t {
+    /// Stops it, and waits until no callback runs any more: until then they may use it and its streams.
+    fn end(&self) {
+        self.producer.abort();
+        if let Some(ended) = &self.callback_ended {
+            // An error means that the callback, and with it the sender, is gone.
+            let _ = ended.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        }
+    }
+}
+
 impl Handle for kp_producer_t {
     #[inline]
     fn generation(&self) -> u32 {
@@ -356,15 +367,10 @@ pub unsafe extern "C" fn kp_producer_free(producer: *mut kp_producer_t) -> i32 {
             Err(KP_ERR_FORKED) => return KP_ERR_FORKED,
             Err(code) => return code,
             Ok(producer) if is_dispatching(producer.number) => return crate::error::KP_ERR_WRONG_THREAD,
-            Ok(_) => {}
+            Ok(producer) => producer.end(),
         }
         // SAFETY: made by kp_producer_new, and freed once.
-        let kp_producer_t { producer, callback_ended, .. } = *unsafe { Box::from_raw(producer) };
-        drop(producer);
-        if let Some(ended) = callback_ended {
-            // An error means that the callback, and with it the sender, is gone.
-            let _ = ended.into_inner().unwrap_or_else(PoisonError::into_inner).recv();
-        }
+        drop(unsafe { Box::from_raw(producer) });
         KP_OK
     })
 }
