@@ -65,6 +65,12 @@
 // Threads or sockets could not be had.
 #define KP_ERR_RUNTIME -24
 
+// There is no metric of this name.
+#define KP_ERR_UNKNOWN_METRIC -30
+
+// Metrics can be asked for the last 1 to 60 seconds, or since the start.
+#define KP_ERR_INVALID_WINDOW -31
+
 // The data is not a sound aggregate.
 #define KP_ERR_INVALID_AGGREGATE -40
 
@@ -152,6 +158,10 @@ typedef struct kp_error_t kp_error_t;
 typedef struct kp_local_t kp_local_t;
 #endif
 
+// Metrics, in rows from 0. Rows behind the end have neutral values (NULL, 0). Made by kp_producer_metrics, freed by
+// kp_metrics_free.
+typedef struct kp_metrics_t kp_metrics_t;
+
 // Puts user records into Kinesis streams. Any number of threads may use it at once. Made by kp_producer_new, freed by
 // kp_producer_free.
 typedef struct kp_producer_t kp_producer_t;
@@ -159,6 +169,10 @@ typedef struct kp_producer_t kp_producer_t;
 // Reports taken together: one for each of some user records, in rows from 0. Rows behind the end have neutral values (NULL, 0).
 // Made by kp_producer_poll_reports, or lent to the report callback.
 typedef struct kp_reports_t kp_reports_t;
+
+// What a producer looked like at one moment: see STATISTICS.md and statistics.schema.json. Made by kp_producer_statistics, or
+// lent to the statistics callback.
+typedef struct kp_statistics_t kp_statistics_t;
 
 #if defined(KP_LOCAL)
 // The Kinesis records of a stream, in rows from 0: shard by shard, in order within each.
@@ -176,6 +190,9 @@ typedef void (*kp_finalizer_fn)(void *user_data);
 
 // Finds credentials: calls kp_credentials_set and returns 0, or returns another number if there are none now.
 typedef int32_t (*kp_credentials_fn)(void *user_data, kp_credentials_t *credentials);
+
+// Takes statistics. They are lent for the time of the call.
+typedef void (*kp_statistics_fn)(void *user_data, const kp_statistics_t *statistics);
 
 // A user record as a consumer sees it.
 typedef struct {
@@ -343,6 +360,19 @@ kp_error_t *kp_config_set_credentials_callback(kp_config_t *config,
                                                void *user_data,
                                                kp_finalizer_fn finalizer);
 
+// A look at the whole producer goes to this function once every statistics_interval, which must be set as well, until the
+// producer is closed. A thread of the producer calls it, one call at a time; the next one comes when it has returned. It may
+// put, ask for metrics and statistics, and abort; flush, close and free of its producer return KP_ERR_WRONG_THREAD.
+// kp_producer_free waits for a call that runs. The statistics are the library's: do not free them, do not keep them.
+//
+// Ownership: user_data stays the caller's; finalizer (NULL is allowed) is called once, when no
+// call will follow, also if this is refused; at the latest before kp_producer_free returns.
+// Errors: KP_ERR_INVALID_ARGUMENT. Threads: callback runs on a thread of the library, finalizer on any. Since: 0.1
+kp_error_t *kp_config_set_statistics_callback(kp_config_t *config,
+                                              kp_statistics_fn callback,
+                                              void *user_data,
+                                              kp_finalizer_fn finalizer);
+
 // To be called by a credentials callback, with what it was given. session_token may be NULL; expires_at_ms is a time in
 // milliseconds since 1970-01-01 00:00 UTC, 0 for credentials that do not expire.
 //
@@ -508,6 +538,77 @@ kp_error_t *kp_log_set_callback(kp_log_fn callback,
                                 void *user_data,
                                 kp_finalizer_fn finalizer);
 
+// A metric of the KPL's by its name in CloudWatch, such as "UserRecordsPut", or all of them if name is NULL; of the last
+// window_seconds (1 to 60, the present one included), or since the start if that is 0. Each is given for the producer, every
+// stream and every shard, and errors by code as well; what never had a value is not there.
+//
+// Ownership: the metrics are the caller's, to be freed by kp_metrics_free.
+// Errors: KP_ERR_UNKNOWN_METRIC naming all there are, KP_ERR_INVALID_WINDOW. Threads: any. Since: 0.1
+kp_error_t *kp_producer_metrics(const kp_producer_t *producer,
+                                const char *name,
+                                uint32_t window_seconds,
+                                kp_metrics_t **metrics);
+
+// How many rows; 0 for NULL.
+//
+// Threads: one at a time. Since: 0.1
+size_t kp_metrics_len(const kp_metrics_t *metrics);
+
+// The metric's name in CloudWatch.
+//
+// Ownership: the metrics'. Threads: one at a time. Since: 0.1
+const char *kp_metrics_name(const kp_metrics_t *metrics, size_t row);
+
+// What its values count: "Count", "Bytes" or "Milliseconds".
+//
+// Ownership: the metrics'. Threads: one at a time. Since: 0.1
+const char *kp_metrics_unit(const kp_metrics_t *metrics, size_t row);
+
+// The stream, by the name or ARN it was opened by; NULL for all streams together.
+//
+// Ownership: the metrics'. Threads: one at a time. Since: 0.1
+const char *kp_metrics_stream(const kp_metrics_t *metrics, size_t row);
+
+// The shard; NULL for all shards together.
+//
+// Ownership: the metrics'. Threads: one at a time. Since: 0.1
+const char *kp_metrics_shard(const kp_metrics_t *metrics, size_t row);
+
+// The error code, for ErrorsByCode; NULL for all codes together, and for every other metric.
+//
+// Ownership: the metrics'. Threads: one at a time. Since: 0.1
+const char *kp_metrics_error_code(const kp_metrics_t *metrics, size_t row);
+
+// How many values.
+//
+// Threads: one at a time. Since: 0.1
+uint64_t kp_metrics_count(const kp_metrics_t *metrics, size_t row);
+
+// Their sum.
+//
+// Threads: one at a time. Since: 0.1
+double kp_metrics_sum(const kp_metrics_t *metrics, size_t row);
+
+// Their average; 0 if there are none.
+//
+// Threads: one at a time. Since: 0.1
+double kp_metrics_mean(const kp_metrics_t *metrics, size_t row);
+
+// The smallest; 0 if there are none.
+//
+// Threads: one at a time. Since: 0.1
+double kp_metrics_min(const kp_metrics_t *metrics, size_t row);
+
+// The largest; 0 if there are none.
+//
+// Threads: one at a time. Since: 0.1
+double kp_metrics_max(const kp_metrics_t *metrics, size_t row);
+
+// Frees metrics; NULL is allowed.
+//
+// Threads: one at a time. Since: 0.1
+void kp_metrics_free(kp_metrics_t *metrics);
+
 // Starts a producer with these settings: finds region and credentials, starts the threads. It connects to nothing but what the
 // credentials need. Without a report callback, reports are to be taken by kp_producer_poll_reports.
 //
@@ -543,8 +644,8 @@ kp_error_t *kp_producer_reports_fd(const kp_producer_t *producer,
 // Sends what was accepted so far without further linger, and waits until it is decided. It does not wait for reports to be
 // taken.
 //
-// Errors: KP_ERR_TIMED_OUT if some of it is not decided after timeout_ms; KP_ERR_WRONG_THREAD in the report callback.
-// Threads: any. Since: 0.1
+// Errors: KP_ERR_TIMED_OUT if some of it is not decided after timeout_ms; KP_ERR_WRONG_THREAD in the report or the
+// statistics callback. Threads: any. Since: 0.1
 kp_error_t *kp_producer_flush(const kp_producer_t *producer,
                               uint64_t timeout_ms);
 
@@ -552,7 +653,7 @@ kp_error_t *kp_producer_flush(const kp_producer_t *producer,
 // aborted (NULL is allowed) gets their number. Afterwards take what is left of the reports, then free the producer; a report
 // callback may still be at work with the last of them until then.
 //
-// Errors: KP_ERR_WRONG_THREAD in the report callback. Threads: any. Since: 0.1
+// Errors: KP_ERR_WRONG_THREAD in the report or the statistics callback. Threads: any. Since: 0.1
 kp_error_t *kp_producer_close(const kp_producer_t *producer,
                               uint64_t timeout_ms,
                               size_t *aborted);
@@ -579,10 +680,11 @@ int32_t kp_producer_counters(const kp_producer_t *producer, kp_counters_t *count
 
 // Stops the producer at once and frees it with its streams; NULL is allowed. What is undecided is aborted, reports in the queue
 // are lost: to lose nothing, close it and take the reports first. With a report callback, everything is reported before this
-// returns, no call follows, and the finalizer was called. In the child of a fork it does nothing.
+// returns; no call of it or of a statistics callback follows, and their finalizers were called. In the child of a fork it does
+// nothing.
 //
-// Errors: KP_ERR_WRONG_THREAD in the report callback: nothing is freed then. Threads: one, when no other uses it any more.
-// Since: 0.1
+// Errors: KP_ERR_WRONG_THREAD in the report or the statistics callback: nothing is freed then. Threads: one, when no other uses
+// it any more; its callbacks may until this returns. Since: 0.1
 int32_t kp_producer_free(kp_producer_t *producer);
 
 // How many reports; 0 for NULL.
@@ -663,6 +765,28 @@ int32_t kp_reports_user_record(const kp_reports_t *reports,
 //
 // Threads: one at a time. Since: 0.1
 void kp_reports_free(kp_reports_t *reports);
+
+// A look at everything at this moment: queues, shards, times, hot keys, and what of it stands out. It costs some microseconds
+// a shard.
+//
+// Ownership: the statistics are the caller's, to be freed by kp_statistics_free. Threads: any. Since: 0.1
+kp_error_t *kp_producer_statistics(const kp_producer_t *producer,
+                                   kp_statistics_t **statistics);
+
+// The statistics as JSON on one line, NUL-terminated; NULL for NULL.
+//
+// Ownership: the statistics'. Threads: any. Since: 0.1
+const char *kp_statistics_json(const kp_statistics_t *statistics);
+
+// How many bytes the JSON has, without the NUL at its end; 0 for NULL.
+//
+// Threads: any. Since: 0.1
+size_t kp_statistics_len(const kp_statistics_t *statistics);
+
+// Frees statistics; NULL is allowed. Not for those lent to the statistics callback.
+//
+// Threads: one at a time. Since: 0.1
+void kp_statistics_free(kp_statistics_t *statistics);
 
 // Puts a user record, waiting up to timeout_ms for room. Its report comes with the number opaque.
 //

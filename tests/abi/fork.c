@@ -44,6 +44,11 @@ static void every_call_says_forked(const parent_t *parent) {
   kp_counters_t counters = {0};
   counters.struct_size = sizeof counters;
   IS(kp_producer_counters(parent->queue, &counters), KP_ERR_FORKED);
+  kp_metrics_t *metrics = NULL;
+  kp_statistics_t *statistics = NULL;
+  FAILS(kp_producer_metrics(parent->queue, NULL, 0, &metrics), KP_ERR_FORKED);
+  FAILS(kp_producer_statistics(parent->queue, &statistics), KP_ERR_FORKED);
+  CHECK(metrics == NULL && statistics == NULL);
   CHECK(stream == NULL && fd == -7 && number == 7 && oldest == 7);
   IS(kp_stream_put(parent->stream, &record, 0, KP_WAIT_FOREVER), KP_ERR_FORKED);
   IS(kp_stream_try_put(parent->stream, &record, 0), KP_ERR_FORKED);

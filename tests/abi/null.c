@@ -7,6 +7,11 @@ static void on_reports(void *user_data, const kp_reports_t *reports) {
   (void)reports;
 }
 
+static void on_statistics(void *user_data, const kp_statistics_t *statistics) {
+  (void)user_data;
+  (void)statistics;
+}
+
 static int32_t find_credentials(void *user_data, kp_credentials_t *credentials) {
   (void)user_data;
   FAILS(kp_credentials_set(NULL, "id", "secret", NULL, 0), KP_ERR_INVALID_ARGUMENT);
@@ -41,11 +46,14 @@ static void config(const kp_local_t *service) {
   CHECK(finalized == 2);
   FAILS(kp_config_set_credentials_callback(NULL, find_credentials, &finalized, count_finalizer), KP_ERR_INVALID_ARGUMENT);
   FAILS(kp_config_set_credentials_callback(config, NULL, &finalized, count_finalizer), KP_ERR_INVALID_ARGUMENT);
-  CHECK(finalized == 4);
+  FAILS(kp_config_set_statistics_callback(NULL, on_statistics, &finalized, count_finalizer), KP_ERR_INVALID_ARGUMENT);
+  FAILS(kp_config_set_statistics_callback(config, NULL, &finalized, count_finalizer), KP_ERR_INVALID_ARGUMENT);
+  CHECK(finalized == 6);
   WORKS(kp_config_set_report_callback(config, on_reports, NULL, NULL));
   WORKS(kp_config_set_credentials_callback(config, find_credentials, NULL, NULL));
+  WORKS(kp_config_set_statistics_callback(config, on_statistics, NULL, NULL));
   WORKS(kp_log_set_callback(NULL, KP_LOG_INFO, &finalized, count_finalizer));
-  CHECK(finalized == 5);
+  CHECK(finalized == 7);
 
   FAILS(kp_producer_new(NULL, NULL), KP_ERR_INVALID_ARGUMENT);
   kp_producer_t *untouched = NULL;
@@ -151,6 +159,34 @@ static void reports(const kp_reports_t *some) {
   kp_reports_free(NULL);
 }
 
+static void measured(const kp_producer_t *producer) {
+  kp_metrics_t *metrics = NULL;
+  FAILS(kp_producer_metrics(NULL, NULL, 0, &metrics), KP_ERR_INVALID_ARGUMENT);
+  FAILS(kp_producer_metrics(producer, NULL, 0, NULL), KP_ERR_INVALID_ARGUMENT);
+  CHECK(metrics == NULL);
+  WORKS(kp_producer_metrics(producer, NULL, 0, &metrics));
+  CHECK(kp_metrics_len(metrics) > 0 && kp_metrics_len(NULL) == 0);
+  // NULL, and a row behind the end.
+  const kp_metrics_t *both[] = {NULL, metrics};
+  for (int i = 0; i < 2; i++) {
+    size_t row = i == 0 ? 0 : kp_metrics_len(metrics);
+    CHECK(kp_metrics_name(both[i], row) == NULL && kp_metrics_unit(both[i], row) == NULL);
+    CHECK(kp_metrics_stream(both[i], row) == NULL && kp_metrics_shard(both[i], row) == NULL);
+    CHECK(kp_metrics_error_code(both[i], row) == NULL && kp_metrics_count(both[i], row) == 0);
+    CHECK(kp_metrics_sum(both[i], row) == 0 && kp_metrics_mean(both[i], row) == 0);
+    CHECK(kp_metrics_min(both[i], row) == 0 && kp_metrics_max(both[i], row) == 0);
+  }
+  kp_metrics_free(metrics);
+  kp_metrics_free(NULL);
+
+  kp_statistics_t *statistics = NULL;
+  FAILS(kp_producer_statistics(NULL, &statistics), KP_ERR_INVALID_ARGUMENT);
+  FAILS(kp_producer_statistics(producer, NULL), KP_ERR_INVALID_ARGUMENT);
+  CHECK(statistics == NULL);
+  CHECK(kp_statistics_json(NULL) == NULL && kp_statistics_len(NULL) == 0);
+  kp_statistics_free(NULL);
+}
+
 static void consumer(const kp_local_t *service) {
   const uint8_t data = 'v';
   kp_deaggregated_t *records = NULL;
@@ -211,6 +247,7 @@ int main(void) {
   kp_user_record_t record = user_record("k", "v");
   IS(kp_stream_put(stream, &record, 1, 1000), KP_OK);
   CHECK(take_reports(living, 1, reports) == 1);
+  measured(living);
   consumer(service);
   WORKS(kp_producer_close(living, 10000, NULL));
   WORKS(kp_producer_abort(living, NULL));

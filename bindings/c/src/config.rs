@@ -9,6 +9,7 @@ use crate::credentials::{CallbackProvider, kp_credentials_fn};
 use crate::error::{Fail, KP_ERR_INVALID_ARGUMENT, kp_error_t};
 use crate::guard::{attempt, guard, init, text};
 use crate::producer::{ReportCallback, kp_reports_fn};
+use crate::statistics::{StatisticsCallback, kp_statistics_fn};
 
 /// The settings of a producer. Made by kp_config_new; kp_producer_new takes it.
 #[derive(Default)]
@@ -16,6 +17,7 @@ pub struct kp_config_t {
     pub(crate) config: Config,
     pub(crate) reports: Option<ReportCallback>,
     pub(crate) credentials: Option<CallbackProvider>,
+    pub(crate) statistics: Option<StatisticsCallback>,
 }
 
 /// The defaults.
@@ -144,6 +146,31 @@ pub unsafe extern "C" fn kp_config_set_credentials_callback(
         let config = unsafe { settings(config)? };
         let callback = callback.ok_or_else(|| Fail::null("callback"))?;
         config.credentials = Some(CallbackProvider::new(callback, user_data));
+        Ok(())
+    })
+}
+
+/// A look at the whole producer goes to this function once every statistics_interval, which must be set as well, until the
+/// producer is closed. A thread of the producer calls it, one call at a time; the next one comes when it has returned. It may
+/// put, ask for metrics and statistics, and abort; flush, close and free of its producer return KP_ERR_WRONG_THREAD.
+/// kp_producer_free waits for a call that runs. The statistics are the library's: do not free them, do not keep them.
+///
+/// Ownership: user_data stays the caller's; finalizer (NULL is allowed) is called once, when no
+/// call will follow, also if this is refused; at the latest before kp_producer_free returns.
+/// Errors: KP_ERR_INVALID_ARGUMENT. Threads: callback runs on a thread of the library, finalizer on any. Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kp_config_set_statistics_callback(
+    config: *mut kp_config_t,
+    callback: kp_statistics_fn,
+    user_data: *mut c_void,
+    finalizer: kp_finalizer_fn,
+) -> *mut kp_error_t {
+    attempt(|| {
+        let user_data = UserData::new(user_data, finalizer);
+        // SAFETY: the header asks for a living config.
+        let config = unsafe { settings(config)? };
+        let callback = callback.ok_or_else(|| Fail::null("callback"))?;
+        config.statistics = Some(StatisticsCallback::new(callback, user_data));
         Ok(())
     })
 }

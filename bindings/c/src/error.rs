@@ -38,6 +38,10 @@ pub const KP_ERR_NO_CREDENTIALS: i32 = -22;
 pub const KP_ERR_IO: i32 = -23;
 /// Threads or sockets could not be had.
 pub const KP_ERR_RUNTIME: i32 = -24;
+/// There is no metric of this name.
+pub const KP_ERR_UNKNOWN_METRIC: i32 = -30;
+/// Metrics can be asked for the last 1 to 60 seconds, or since the start.
+pub const KP_ERR_INVALID_WINDOW: i32 = -31;
 /// The data is not a sound aggregate.
 pub const KP_ERR_INVALID_AGGREGATE: i32 = -40;
 /// An argument is NULL, not UTF-8 or out of range.

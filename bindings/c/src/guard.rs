@@ -172,13 +172,14 @@ pub(crate) fn is_dispatching(producer: u64) -> bool {
     DISPATCHING.get() == producer
 }
 
-/// Refuses what would wait for the callback that it is called from.
+/// Refuses what would, or might, wait for the callback that it is called from.
 ///
 /// # Errors
 /// `KP_ERR_WRONG_THREAD`.
 pub(crate) fn not_in_callback(producer: u64) -> Result<(), Fail> {
     if is_dispatching(producer) {
-        let message = "this waits for the report callback to return, and cannot be called from it: use another thread";
+        let message =
+            "this cannot be called from a callback of the producer's, which may wait for it: use another thread";
         return Err(Fail::new(KP_ERR_WRONG_THREAD, message));
     }
     Ok(())

@@ -16,10 +16,13 @@ mod guard;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod log;
+pub mod metrics;
 pub mod producer;
 pub mod records;
 pub mod reports;
+pub mod statistics;
 pub mod stream;
+mod strings;
 pub mod version;
 
 #[cfg(test)]

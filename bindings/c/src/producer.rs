@@ -17,6 +17,7 @@ use crate::guard::{
     output, text, write_if,
 };
 use crate::reports::{fill, kp_reports_t};
+use crate::statistics::StatisticsCallback;
 use crate::stream::kp_stream_t;
 
 /// A time-out that never comes, for every function that takes milliseconds.
@@ -28,19 +29,23 @@ pub type kp_reports_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, rep
 /// Puts user records into Kinesis streams. Any number of threads may use it at once. Made by kp_producer_new, freed by
 /// kp_producer_free.
 pub struct kp_producer_t {
-    producer: blocking::Producer,
+    pub(crate) producer: blocking::Producer,
     streams: Mutex<HashMap<String, Box<kp_stream_t>>>,
-    /// The number that its callback's thread knows it by.
+    /// The number that the threads of its callbacks know it by.
     number: u64,
     generation: u32,
     /// Ends when its callback will not be called again.
     callback_ended: Option<Mutex<Receiver<()>>>,
+    statistics: Option<StatisticsCallback>,
 }
 
 impl kp_producer_t {
     /// Stops it, and waits until no callback runs any more: until then they may use it and its streams.
     fn end(&self) {
         self.producer.abort();
+        if let Some(callback) = &self.statistics {
+            callback.end();
+        }
         if let Some(ended) = &self.callback_ended {
             // An error means that the callback, and with it the sender, is gone.
             let _ = ended.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -105,7 +110,7 @@ pub unsafe extern "C" fn kp_producer_new(
             return Err(Fail::null("config"));
         }
         // SAFETY: made by kp_config_new; it is taken here once.
-        let kp_config_t { config, reports, credentials } = *unsafe { Box::from_raw(config) };
+        let kp_config_t { config, reports, credentials, statistics } = *unsafe { Box::from_raw(config) };
         // SAFETY: the header asks for a place to write to.
         let place = unsafe { output(producer, "producer")? };
         static NUMBERS: AtomicU64 = AtomicU64::new(1);
@@ -123,6 +128,9 @@ pub unsafe extern "C" fn kp_producer_new(
         if let Some(provider) = credentials {
             builder = builder.credentials_provider(provider);
         }
+        if let Some(callback) = statistics.clone() {
+            builder = builder.on_statistics(move |statistics| callback.call(number, statistics));
+        }
         let producer = blocking::Producer::build(builder)?;
         let streams = Mutex::default();
         place.write(Box::into_raw(Box::new(kp_producer_t {
@@ -131,6 +139,7 @@ pub unsafe extern "C" fn kp_producer_new(
             number,
             generation: generation(),
             callback_ended,
+            statistics,
         })));
         Ok(())
     })
@@ -213,8 +222,8 @@ fn reports_fd(_: &blocking::Producer) -> Result<i32, Fail> {
 /// Sends what was accepted so far without further linger, and waits until it is decided. It does not wait for reports to be
 /// taken.
 ///
-/// Errors: KP_ERR_TIMED_OUT if some of it is not decided after timeout_ms; KP_ERR_WRONG_THREAD in the report callback.
-/// Threads: any. Since: 0.1
+/// Errors: KP_ERR_TIMED_OUT if some of it is not decided after timeout_ms; KP_ERR_WRONG_THREAD in the report or the
+/// statistics callback. Threads: any. Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kp_producer_flush(producer: *const kp_producer_t, timeout_ms: u64) -> *mut kp_error_t {
     attempt(|| {
@@ -234,7 +243,7 @@ pub unsafe extern "C" fn kp_producer_flush(producer: *const kp_producer_t, timeo
 /// aborted (NULL is allowed) gets their number. Afterwards take what is left of the reports, then free the producer; a report
 /// callback may still be at work with the last of them until then.
 ///
-/// Errors: KP_ERR_WRONG_THREAD in the report callback. Threads: any. Since: 0.1
+/// Errors: KP_ERR_WRONG_THREAD in the report or the statistics callback. Threads: any. Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kp_producer_close(
     producer: *const kp_producer_t,
@@ -353,10 +362,11 @@ pub unsafe extern "C" fn kp_producer_counters(producer: *const kp_producer_t, co
 
 /// Stops the producer at once and frees it with its streams; NULL is allowed. What is undecided is aborted, reports in the queue
 /// are lost: to lose nothing, close it and take the reports first. With a report callback, everything is reported before this
-/// returns, no call follows, and the finalizer was called. In the child of a fork it does nothing.
+/// returns; no call of it or of a statistics callback follows, and their finalizers were called. In the child of a fork it does
+/// nothing.
 ///
-/// Errors: KP_ERR_WRONG_THREAD in the report callback: nothing is freed then. Threads: one, when no other uses it any more.
-/// Since: 0.1
+/// Errors: KP_ERR_WRONG_THREAD in the report or the statistics callback: nothing is freed then. Threads: one, when no other uses
+/// it any more; its callbacks may until this returns. Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kp_producer_free(producer: *mut kp_producer_t) -> i32 {
     guard(KP_ERR_PANIC, || {

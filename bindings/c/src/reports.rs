@@ -1,16 +1,15 @@
 //! `kp_reports_t`: reports taken together, in columns and row by row.
 
-use std::cell::RefCell;
-use std::collections::HashSet;
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::c_char;
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
 use producer::{Report, Reports, SequenceNumber, ShardId, Stored};
 
-use crate::error::{KP_ERR_INVALID_ARGUMENT, KP_ERR_PANIC, KP_OK, c_string};
+use crate::error::{KP_ERR_INVALID_ARGUMENT, KP_ERR_PANIC, KP_OK};
 use crate::guard::guard;
 use crate::records::kp_user_record_t;
+use crate::strings::Strings;
 
 /// Status of a report: the user record is stored.
 pub const KP_REPORT_STORED: i32 = 0;
@@ -40,8 +39,8 @@ pub struct kp_reports_t {
     reports: Reports,
     opaques: Vec<u64>,
     statuses: Vec<i32>,
-    /// What C holds pointers to, each text once.
-    strings: RefCell<HashSet<CString>>,
+    /// What C holds pointers to.
+    strings: Strings,
 }
 
 /// One try of a user record.
@@ -65,20 +64,11 @@ impl kp_reports_t {
             .failures()
             .map(|(opaque, failure)| (opaque, failure.map_or(KP_REPORT_STORED, |failure| failure.number())))
             .unzip();
-        kp_reports_t { reports, opaques, statuses, strings: RefCell::default() }
+        kp_reports_t { reports, opaques, statuses, strings: Strings::default() }
     }
 
-    /// The text, NUL-terminated, for as long as the reports live.
     fn keep(&self, text: Option<&str>) -> *const c_char {
-        let Some(text) = text.map(c_string) else { return std::ptr::null() };
-        let mut strings = self.strings.borrow_mut();
-        let kept = strings.get::<CStr>(&text).map(CString::as_c_str).map(CStr::as_ptr);
-        kept.unwrap_or_else(|| {
-            // A CString does not move what it points to when it is moved.
-            let pointer = text.as_ptr();
-            strings.insert(text);
-            pointer
-        })
+        self.strings.keep(text)
     }
 }
 
