@@ -12,7 +12,7 @@
 //     if (put) std::cout << put->get().sequence_number;
 //
 // Errors: what can fail returns a Result, and nothing here throws but std::bad_alloc, to its caller. What a function of the
-// caller's throws on a thread of the library is caught and counted (Producer::counts).
+// caller's throws on a thread of the library is caught; of functions for reports it is counted (Producer::counts).
 //
 // Ownership: what is put is copied before a put returns. Objects own what they are made of, except Stream and what is called a
 // view: these must not outlive what they came from. An object that was moved from may only be assigned to or destroyed.
@@ -28,6 +28,7 @@
 #include "kinesis_producer/completion.hpp"
 #include "kinesis_producer/config.hpp"
 #include "kinesis_producer/consumer.hpp"
+#include "kinesis_producer/metrics.hpp"
 #include "kinesis_producer/report.hpp"
 #include "kinesis_producer/result.hpp"
 
@@ -42,6 +43,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace kinesis_producer {
 
@@ -256,6 +258,14 @@ class Producer {
     if (status != KP_OK) return detail::status_error(status);
     return counters;
   }
+  // A metric of the KPL's by its name in CloudWatch, or all of them if it is empty; of the last 1 to 60 seconds, or since the start
+  // if the window is 0. Each is given for the producer, every stream and every shard, and errors by code as well; what never had
+  // a value is not there. KP_ERR_UNKNOWN_METRIC, KP_ERR_INVALID_WINDOW, KP_ERR_FORKED in the child of a fork.
+  Result<std::vector<Metric>> metrics(const std::string &name = {}, std::chrono::seconds window = std::chrono::seconds(0)) const {
+    return detail::metrics(producer_.get(), name, window);
+  }
+  // A look at everything at this moment, as JSON: see STATISTICS.md. KP_ERR_FORKED in the child of a fork.
+  Result<std::string> statistics() const { return detail::statistics(producer_.get()); }
   // Reports of detached puts that came, and exceptions of callbacks; all 0 in queue mode.
   Counts counts() const noexcept {
     if (shared_ == nullptr) return {};

@@ -1,8 +1,9 @@
-// Part of kinesis_producer.hpp: settings, credentials by function, and the log.
+// Part of kinesis_producer.hpp: settings, functions for credentials and statistics, and the log.
 
 #ifndef KINESIS_PRODUCER_CONFIG_HPP
 #define KINESIS_PRODUCER_CONFIG_HPP
 
+#include "metrics.hpp"
 #include "result.hpp"
 
 #include <algorithm>
@@ -24,6 +25,9 @@ struct Credentials {
   std::string session_token = {};
   std::optional<std::chrono::system_clock::time_point> expires_at = std::nullopt;
 };
+
+// Takes statistics as JSON; the view ends with the call.
+using OnStatistics = std::function<void(std::string_view json)>;
 
 // The settings of a producer, by name, as CONFIGURATION.md lists them.
 class Config {
@@ -72,6 +76,23 @@ class Config {
     auto function = std::make_unique<Find>(std::move(find));
     return detail::checked(
         kp_config_set_credentials_callback(config_.get(), callback, function.release(), detail::delete_function<Find>));
+  }
+
+  // A look at the whole producer (STATISTICS.md) goes to this function once every statistics_interval, which must be set as well:
+  // on a thread of the library, one call at a time of a producer. It may put and ask for metrics and statistics, but not flush,
+  // close or destroy its producer, which waits for it when it is destroyed. What it throws is lost.
+  Result<void> on_statistics(OnStatistics take) {
+    if (!take) return detail::status_error(KP_ERR_INVALID_ARGUMENT);
+    auto callback = [](void *user_data, const kp_statistics_t *statistics) noexcept {
+      try {
+        (*static_cast<OnStatistics *>(user_data))(detail::json(statistics));
+      } catch (...) {
+      }
+    };
+    // The library deletes it, also if it refuses it.
+    auto function = std::make_unique<OnStatistics>(std::move(take));
+    return detail::checked(
+        kp_config_set_statistics_callback(config_.get(), callback, function.release(), detail::delete_function<OnStatistics>));
   }
 
   // For functions of the C ABI; this stays the owner.

@@ -80,6 +80,8 @@ struct Free {
   void operator()(kp_config_t *config) const noexcept { kp_config_free(config); }
   void operator()(kp_error_t *error) const noexcept { kp_error_free(error); }
   void operator()(kp_producer_t *producer) const noexcept { kp_producer_free(producer); }
+  void operator()(kp_metrics_t *metrics) const noexcept { kp_metrics_free(metrics); }
+  void operator()(kp_statistics_t *statistics) const noexcept { kp_statistics_free(statistics); }
   void operator()(kp_reports_t *reports) const noexcept { kp_reports_free(reports); }
   void operator()(kp_deaggregated_t *records) const noexcept { kp_deaggregated_free(records); }
 #if defined(KP_LOCAL)

@@ -225,6 +225,58 @@ static void credentials(const kp::LocalService &service) {
   fails(kp::Producer::start_with_queue(std::move(config)), KP_ERR_NO_CREDENTIALS);
 }
 
+static void metrics(const kp::LocalService &service) {
+  const kp::Producer producer = need(kp::Producer::start(settings_for(service, "record_max_buffered_time = 20 ms")));
+  CHECK(need(producer.metrics("UserRecordsPut")).empty());
+  const kp::Stream stream = need(producer.stream("s"));
+  for (int i = 0; i < 3; i++) CHECK(need(stream.put("key", "data")).get().is_stored());
+  const std::vector<kp::Metric> rows = need(producer.metrics("UserRecordsDataPut", 60s));
+  CHECK(rows.size() == 3);  // the producer, its stream, one shard
+  for (const kp::Metric &row : rows) {
+    CHECK(row.name == "UserRecordsDataPut" && row.unit == "Bytes" && row.error_code.empty());
+    CHECK(row.count == 3 && row.sum == 12 && row.mean == 4 && row.min == 4 && row.max == 4);
+  }
+  CHECK(rows[0].stream.empty() && rows[0].shard.empty());
+  CHECK(rows[1].stream == "s" && rows[1].shard.empty());
+  CHECK(rows[2].stream == "s" && rows[2].shard.rfind("shardId-", 0) == 0);
+  CHECK(need(producer.metrics()).size() > rows.size());
+  fails(producer.metrics("RecordsPut"), KP_ERR_UNKNOWN_METRIC);
+  for (const std::chrono::seconds window : {-1s, 61s, 4294967297s}) fails(producer.metrics({}, window), KP_ERR_INVALID_WINDOW);
+  const std::string look = need(producer.statistics());
+  CHECK(look.front() == '{' && look.back() == '}' && look.find("\"s\":{") != std::string::npos);
+}
+
+static void statistics_by_function(const kp::LocalService &service) {
+  const auto alive = std::make_shared<int>(0);
+  std::promise<const kp::Producer *> started;
+  std::promise<std::string> second;
+  int calls = 0;
+  {
+    kp::Config config = settings_for(service, "statistics_interval = 5 ms");
+    fails(config.on_statistics(nullptr), KP_ERR_INVALID_ARGUMENT);
+    need(config.on_statistics([&, alive](std::string_view json) {
+      calls++;
+      if (calls == 1) {
+        const kp::Producer *producer = started.get_future().get();
+        fails(producer->flush(1s), KP_ERR_WRONG_THREAD);
+        fails(producer->close(1s), KP_ERR_WRONG_THREAD);
+        CHECK(need(producer->statistics()).size() > 100);
+        need(need(producer->stream("s")).put_detached({"key", "from the function"}));
+      }
+      if (calls == 2) second.set_value(std::string(json));
+      throw std::runtime_error("mine");
+    }));
+    const kp::Producer producer = need(kp::Producer::start(std::move(config)));
+    started.set_value(&producer);
+    const std::string json = second.get_future().get();
+    CHECK(json.front() == '{' && json.back() == '}');
+  }
+  CHECK(calls >= 2 && alive.use_count() == 1);
+  kp::Config never = need(service.config());
+  need(never.on_statistics([alive](std::string_view) {}));
+  fails(kp::Producer::start_with_queue(std::move(never)), KP_ERR_INVALID_CONFIG);
+}
+
 static void lines(const kp::LocalService &service) {
   std::atomic<int> count{0};
   need(kp::set_log(
@@ -253,5 +305,7 @@ int main() {
   queue(service);
   consumers(service);
   credentials(service);
+  metrics(service);
+  statistics_by_function(service);
   lines(service);
 }
