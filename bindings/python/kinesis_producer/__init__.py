@@ -22,6 +22,7 @@ from .errors import (
     InvalidHashKey,
     InvalidPartitionKey,
     InvalidStreamName,
+    InvalidWindow,
     Io,
     KinesisProducerError,
     NoCredentials,
@@ -32,10 +33,12 @@ from .errors import (
     RecordTooLarge,
     Runtime,
     TimedOut,
+    UnknownMetric,
     WrongReportMode,
     WrongThread,
 )
 from .local import LocalService, StoredRecord
+from .metrics import Metric
 from .producer import Counters, Outstanding, Producer, Stream
 from .put_many import ListResult, PutMany
 from .report import Attempt, FailedRecord, Report, Status, Stored
@@ -58,10 +61,12 @@ __all__ = [
     "InvalidHashKey",
     "InvalidPartitionKey",
     "InvalidStreamName",
+    "InvalidWindow",
     "Io",
     "KinesisProducerError",
     "ListResult",
     "LocalService",
+    "Metric",
     "NoCredentials",
     "NoRegion",
     "Outstanding",
@@ -78,6 +83,7 @@ __all__ = [
     "StoredRecord",
     "Stream",
     "TimedOut",
+    "UnknownMetric",
     "UserRecord",
     "WrongReportMode",
     "WrongThread",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from ctypes import POINTER, c_char_p, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, c_char_p, c_double, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any, Optional
 
@@ -106,6 +106,7 @@ class StoredRecordStruct(ctypes.Structure):
 LOG_FN = ctypes.CFUNCTYPE(None, c_void_p, c_int32, c_char_p)
 FINALIZER_FN = ctypes.CFUNCTYPE(None, c_void_p)
 CREDENTIALS_FN = ctypes.CFUNCTYPE(c_int32, c_void_p, c_void_p)
+STATISTICS_FN = ctypes.CFUNCTYPE(None, c_void_p, c_void_p)
 
 _ERROR = c_void_p  # kp_error_t *, NULL for success
 
@@ -126,6 +127,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "kp_config_load_properties_file": (_ERROR, [c_void_p, c_char_p]),
     "kp_config_check": (_ERROR, [c_void_p]),
     "kp_config_set_credentials_callback": (_ERROR, [c_void_p, c_void_p, c_void_p, c_void_p]),
+    "kp_config_set_statistics_callback": (_ERROR, [c_void_p, c_void_p, c_void_p, c_void_p]),
     "kp_credentials_set": (_ERROR, [c_void_p, c_char_p, c_char_p, c_char_p, c_uint64]),
     "kp_producer_new": (_ERROR, [c_void_p, POINTER(c_void_p)]),
     "kp_producer_free": (c_int32, [c_void_p]),
@@ -136,6 +138,22 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "kp_producer_abort": (_ERROR, [c_void_p, POINTER(c_size_t)]),
     "kp_producer_counters": (c_int32, [c_void_p, POINTER(CountersStruct)]),
     "kp_producer_outstanding": (c_int32, [c_void_p, POINTER(c_size_t), POINTER(c_size_t), POINTER(c_uint64)]),
+    "kp_producer_metrics": (_ERROR, [c_void_p, c_char_p, c_uint32, POINTER(c_void_p)]),
+    "kp_metrics_len": (c_size_t, [c_void_p]),
+    "kp_metrics_name": (c_char_p, [c_void_p, c_size_t]),
+    "kp_metrics_unit": (c_char_p, [c_void_p, c_size_t]),
+    "kp_metrics_stream": (c_char_p, [c_void_p, c_size_t]),
+    "kp_metrics_shard": (c_char_p, [c_void_p, c_size_t]),
+    "kp_metrics_error_code": (c_char_p, [c_void_p, c_size_t]),
+    "kp_metrics_count": (c_uint64, [c_void_p, c_size_t]),
+    "kp_metrics_sum": (c_double, [c_void_p, c_size_t]),
+    "kp_metrics_mean": (c_double, [c_void_p, c_size_t]),
+    "kp_metrics_min": (c_double, [c_void_p, c_size_t]),
+    "kp_metrics_max": (c_double, [c_void_p, c_size_t]),
+    "kp_metrics_free": (None, [c_void_p]),
+    "kp_producer_statistics": (_ERROR, [c_void_p, POINTER(c_void_p)]),
+    "kp_statistics_json": (c_char_p, [c_void_p]),
+    "kp_statistics_free": (None, [c_void_p]),
     "kp_stream_put": (c_int32, [c_void_p, POINTER(UserRecordStruct), c_uint64, c_uint64]),
     "kp_stream_put_columns": (
         c_int32,

@@ -9,6 +9,7 @@ from typing import Any, Optional, Union
 
 from . import _abi, errors
 from ._abi import lib
+from ._statistics import Watcher
 from .credentials import Provider, callback
 
 Setting = Union[str, bool, int, float, timedelta, "os.PathLike[str]", None]
@@ -66,6 +67,7 @@ class Config:
         streams: Mapping[str, Mapping[str, Setting]],
         properties_file: Union[str, os.PathLike[str], None],
         credentials: Optional[Provider],
+        watcher: Optional[Watcher],
     ) -> None:
         self._pointer: Optional[int] = lib.kp_config_new()
         if properties_file is not None:
@@ -75,6 +77,8 @@ class Config:
         if credentials is not None:
             function, finalizer, user_data = callback(credentials)
             errors.check(lib.kp_config_set_credentials_callback(self._pointer, function, user_data, finalizer))
+        if watcher is not None:
+            errors.check(lib.kp_config_set_statistics_callback(self._pointer, *watcher.callback()))
 
     def _set_all(self, settings: Mapping[str, Setting], streams: Mapping[str, Mapping[str, Setting]]) -> None:
         wrong = []

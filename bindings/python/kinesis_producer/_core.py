@@ -23,6 +23,7 @@ from typing import Any, Callable, Optional, Protocol, Union
 
 from . import _abi, _log, errors
 from ._abi import lib
+from ._statistics import Watcher
 from .report import Report, Reports
 
 LIST = 2**63
@@ -89,15 +90,17 @@ class Handle:
     def __init__(self, pointer: int) -> None:
         self.pointer = pointer
 
-    def __del__(self, free: Callable[[int], int] = lib.kp_producer_free) -> None:
+    def __del__(self, free: Callable[[int], int] = lib.kp_producer_free, wrong: int = errors.WRONG_THREAD) -> None:
         # In the child of a fork it does nothing.
-        free(self.pointer)
+        if free(self.pointer) == wrong:
+            # Collected on the thread of its callback for statistics, which a free waits for.
+            threading.Thread(target=free, args=(self.pointer,), name="kinesis-producer-free", daemon=True).start()
 
 
 class Core:
     """A running producer, apart from the object that the application holds, so that this object can be forgotten."""
 
-    def __init__(self, config: Optional[int]) -> None:
+    def __init__(self, config: Optional[int], watcher: Optional[Watcher] = None) -> None:
         pointer = c_void_p()
         errors.check(lib.kp_producer_new(config, byref(pointer)))
         self.handle: Optional[Handle] = Handle(pointer.value or 0)
@@ -116,6 +119,10 @@ class Core:
         self.stopped = threading.Event()
         self.poller = threading.Thread(target=self._poll, args=(self.handle,), name="kinesis-producer", daemon=True)
         self.poller.start()
+        #: Who is told statistics.
+        self.watcher = watcher
+        if watcher is not None:
+            watcher.start()
 
     def use(self) -> Handle:
         """The library's object, for one call. Raises Closed."""

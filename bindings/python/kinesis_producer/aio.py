@@ -13,6 +13,7 @@ from ._abi import WAIT_FOREVER, lib
 from ._columns import Columns, Data, HashKey, Record, record_struct
 from ._config import milliseconds
 from ._core import complete_all
+from .metrics import Metric, Window
 from .producer import Counters, Keep, Outstanding, Producer, Stream, Timeout, stopped
 from .put_many import ListResult, PutMany, Waiting
 from .report import Report
@@ -27,7 +28,8 @@ _YIELD = 64
 class AsyncProducer:
     """A `Producer` for one event loop, with the same settings: `async with AsyncProducer(region="eu-west-1") as producer`.
 
-    Without `async with`: `producer = await AsyncProducer(…).open()`, and at the end `await producer.close()`.
+    Without `async with`: `producer = await AsyncProducer(…).open()`, and at the end `await producer.close()`. `on_statistics` is
+    called on a thread of its own here as well: `loop.call_soon_threadsafe` leads from there into the event loop.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -74,6 +76,14 @@ class AsyncProducer:
     def counters(self) -> Counters:
         """What was done since it was made."""
         return self._opened().counters
+
+    def metrics(self, name: Optional[str] = None, window: Window = None) -> list[Metric]:
+        """A metric, or all of them, of the last `window` or since the start. See `Producer.metrics`."""
+        return self._opened().metrics(name, window)
+
+    def statistics(self) -> dict[str, Any]:
+        """A look at everything at this moment. See `Producer.statistics`."""
+        return self._opened().statistics()
 
     async def __aenter__(self) -> AsyncProducer:
         return await self.open()

@@ -77,6 +77,14 @@ class Runtime(KinesisProducerError):
     """Threads or sockets could not be had."""
 
 
+class UnknownMetric(KinesisProducerError):
+    """There is no metric of this name."""
+
+
+class InvalidWindow(KinesisProducerError):
+    """Metrics can be asked for the last 1 to 60 seconds, or since the start."""
+
+
 class InvalidAggregate(KinesisProducerError):
     """The data is not a sound aggregate."""
 
@@ -112,6 +120,8 @@ CLASSES: dict[int, type[KinesisProducerError]] = {
     -22: NoCredentials,
     -23: Io,
     -24: Runtime,
+    -30: UnknownMetric,
+    -31: InvalidWindow,
     -40: InvalidAggregate,
     -60: InvalidArgument,
     -61: WrongThread,
@@ -120,8 +130,8 @@ CLASSES: dict[int, type[KinesisProducerError]] = {
 }
 CODES: dict[type[KinesisProducerError], int] = {cls: code for code, cls in CLASSES.items()}
 
-# The statuses that the put path looks at.
-OK, QUEUE_FULL, TIMED_OUT = 0, -1, -2
+# The statuses that the put path looks at, and the one of a free.
+OK, QUEUE_FULL, TIMED_OUT, WRONG_THREAD = 0, -1, -2, -61
 
 
 def text(value: Optional[bytes]) -> str:

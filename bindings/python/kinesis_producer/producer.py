@@ -16,12 +16,14 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Callable, Literal, NamedTuple, Optional, Union, overload
 
-from . import _log, errors
+from . import _log, _statistics, errors, metrics
 from ._abi import WAIT_FOREVER, CountersStruct, lib
 from ._columns import Columns, Data, HashKey, Record, record_struct
 from ._config import Config, Setting, c_text, milliseconds
 from ._core import Core, ReportFuture, deliver
+from ._statistics import OnStatistics, Watcher
 from .credentials import Provider
+from .metrics import Metric, Window
 from .put_many import ListResult, PutMany, Waiting
 from .report import Report
 
@@ -74,6 +76,9 @@ class Producer:
     Settings go by the names of CONFIGURATION.md: `Producer(region="eu-west-1", record_ttl=timedelta(seconds=10))`, for single
     streams `streams={"orders": {"ordering": "shard"}}`. Close it, or use it in a `with` statement: what a forgotten one has not
     sent yet is aborted.
+
+    `on_statistics` is called with `statistics()` once every `statistics_interval`, a setting that must then be given as well, on a
+    thread of its own, one call at a time. It may use the producer as it likes. What it raises is logged.
     """
 
     def __init__(
@@ -82,11 +87,13 @@ class Producer:
         properties_file: Union[str, os.PathLike[str], None] = None,
         streams: Optional[Mapping[str, Mapping[str, Setting]]] = None,
         credentials: Optional[Provider] = None,
+        on_statistics: Optional[OnStatistics] = None,
         **settings: Setting,
     ) -> None:
         _log.forward()
-        config = Config(settings, streams or {}, properties_file, credentials)
-        self._core = Core(config.release())
+        watcher = Watcher(on_statistics) if on_statistics is not None else None
+        config = Config(settings, streams or {}, properties_file, credentials, watcher)
+        self._core = Core(config.release(), watcher)
         self._streams: weakref.WeakValueDictionary[str, Stream] = weakref.WeakValueDictionary()
         _cores.add(self._core)
         self._finalizer = weakref.finalize(self, _forgotten, self._core)
@@ -116,7 +123,7 @@ class Producer:
     def close(self, timeout: Timeout = None) -> int:
         """Takes no more user records, flushes, and after `timeout` aborts the rest; gives how many that were.
 
-        Afterwards every future is done. Puts that wait for room raise Closed.
+        Afterwards every future is done, and a call of `on_statistics` has returned. Puts that wait for room raise Closed.
         """
         core = self._core
         if core.pid != os.getpid():
@@ -140,6 +147,9 @@ class Producer:
             raise
         finally:
             self._ended()
+        # The thread that takes reports may be what such a call waits for.
+        if core.watcher is not None and threading.current_thread() is not core.poller:
+            core.watcher.join()
         return aborted
 
     def abort(self) -> int:
@@ -168,6 +178,24 @@ class Producer:
         _raise_for(lib.kp_producer_counters(handle.pointer, byref(counters)))
         return Counters(*[getattr(counters, name) for name in Counters._fields])
 
+    def metrics(self, name: Optional[str] = None, window: Window = None) -> list[Metric]:
+        """A metric of the KPL's by its name in CloudWatch, such as "UserRecordsPut", or all of them: of the last `window` (1 to 60
+        whole seconds, the present one included), or since the start.
+
+        Each is given for the producer, every stream and every shard, and errors by code as well; what never had a value is not
+        there. Raises UnknownMetric, InvalidWindow, and Closed of a producer that is gone.
+        """
+        handle = self._core.use()
+        return metrics.read(handle.pointer, name, window)
+
+    def statistics(self) -> dict[str, Any]:
+        """A look at everything at this moment: queues, shards, times, hot keys, and what of it stands out (`findings`).
+
+        STATISTICS.md tells its fields. Raises Closed of a producer that is gone.
+        """
+        handle = self._core.use()
+        return _statistics.read(handle.pointer)
+
     def __enter__(self) -> Producer:
         return self
 
@@ -184,6 +212,8 @@ class Producer:
         # A future's callback may close: then its own thread takes what is left when it has returned.
         if threading.current_thread() is not core.poller:
             core.poller.join()
+        if core.watcher is not None:
+            core.watcher.end()
         core.forget()
 
 
@@ -336,3 +366,8 @@ def _at_exit() -> None:
             core.abort()
             if threading.current_thread() is not core.poller:
                 core.poller.join(1)
+            if core.watcher is not None:
+                # Freed here and now: the library's thread must not call when the interpreter is being taken down.
+                core.forget()
+                core.watcher.end()
+                core.watcher.join(1)

@@ -30,6 +30,8 @@ def names_of_failures(producer: kp.Producer, stream: kp.Stream, service: kp.Loca
         lambda: producer.close(),
         lambda: producer.abort(),
         lambda: producer.outstanding,
+        lambda: producer.metrics(),
+        lambda: producer.statistics(),
         lambda: service.create_stream("s"),
     ):
         try:
@@ -57,7 +59,7 @@ def test_a_child_makes_its_own_producer(
     results = context.SimpleQueue()
     child = context.Process(target=in_child, args=(results, producer, stream, service, stream_name))
     child.start()
-    assert results.get() == ["Forked"] * 8
+    assert results.get() == ["Forked"] * 10
     assert results.get() is True
     child.join(LONG)
     assert child.exitcode == 0
