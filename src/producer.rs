@@ -11,7 +11,7 @@ use crate::metrics::{Counters, Metric, MetricValues, Statistics};
 use crate::record::UserRecord;
 use crate::runtime::aws::{AwsTransport, Credentials, TransportSettings};
 use crate::runtime::transport::Transport;
-use crate::runtime::{Placed, Prepared, ProducerShared, ReportMode, Reports, StreamShared, Ticket, Worker};
+use crate::runtime::{Placed, Prepared, ProducerShared, ReportMode, Reports, StreamShared, Ticket, Watcher, Worker};
 
 /// Puts user records into Kinesis streams.
 ///
@@ -138,7 +138,7 @@ pub struct ProducerBuilder {
     mode: ReportMode,
     credentials: Option<SharedCredentialsProvider>,
     transport: Option<Arc<dyn Transport>>,
-    watcher: Option<Box<dyn FnMut(&Statistics) + Send>>,
+    watcher: Option<Watcher>,
 }
 
 impl ProducerBuilder {

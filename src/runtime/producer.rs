@@ -49,6 +49,9 @@ impl std::fmt::Debug for ReportMode {
     }
 }
 
+/// The caller's function for statistics.
+pub(crate) type Watcher = Box<dyn FnMut(&Statistics) + Send>;
+
 /// A producer, as its faces and streams see it.
 pub(crate) struct ProducerShared {
     config: Config,
@@ -186,7 +189,7 @@ impl ProducerShared {
     }
 
     /// Calls the caller's function with a look at everything, once every `statistics_interval`, until the producer is gone.
-    pub(crate) fn watch(self: &Arc<ProducerShared>, callback: Box<dyn FnMut(&Statistics) + Send>) {
+    pub(crate) fn watch(self: &Arc<ProducerShared>, callback: Watcher) {
         let (producer, worker) = (Arc::downgrade(self), Arc::downgrade(&self.worker));
         let (clock, interval) = (self.clock, self.config.statistics_interval);
         self.worker.spawn(async move {
