@@ -21,8 +21,10 @@ impl Scenario {
         let config = StreamConfig::default()
             .record_max_buffered_time(Duration::from_millis(100))
             .record_ttl(Duration::from_secs(10));
-        let mut scenario =
-            Scenario { pipeline: Pipeline::new(config, 64 << 20, 7, Time::ZERO), metrics: StreamMetrics::new() };
+        let mut scenario = Scenario {
+            pipeline: Pipeline::new(config, 64 << 20, 7, Time::ZERO),
+            metrics: StreamMetrics::new("orders"),
+        };
         scenario.pipeline.handle_timeout(Time::ZERO);
         let half = u128::MAX / 2;
         let shard = |name: &str, first, last| Shard {

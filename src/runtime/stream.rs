@@ -117,6 +117,7 @@ impl StreamShared {
         let max_user_record_size = config.max_user_record_size;
         let pipeline = Pipeline::new(config, budgets.producer.max_bytes(), seed, clock.now());
         StreamShared {
+            metrics: Mutex::new(StreamMetrics::new(&name)),
             name,
             clock,
             budgets,
@@ -138,7 +139,6 @@ impl StreamShared {
                 jobs: Vec::new(),
                 log: Log::default(),
             }),
-            metrics: Mutex::new(StreamMetrics::new()),
         }
     }
 

@@ -22,7 +22,7 @@ struct Cli {
 enum Command {
     /// Runs every test. Parts whose programs are not installed are skipped and named; with CI=true that is a failure.
     Test,
-    /// Writes the generated pages anew: CONFIGURATION.md.
+    /// Writes the generated pages anew: CONFIGURATION.md and METRICS.md.
     Docs,
     /// Writes include/kinesis_producer.h anew from bindings/c.
     Header {
@@ -60,7 +60,7 @@ const TEST: &[Step<'_>] = &[
 
 const DOCS: &[Step<'_>] = &[Step {
     env: &[("WRITE_DOCS", "1")],
-    ..Step::cargo("CONFIGURATION.md", &["test", "--quiet", "--test", "configuration"])
+    ..Step::cargo("CONFIGURATION.md and METRICS.md", &["test", "--quiet", "--test", "pages"])
 }];
 
 const DENY: &[Step<'_>] = &[Step { needs: &["cargo-deny"], ..Step::cargo("dependencies", &["deny", "check"]) }];
