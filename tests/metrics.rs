@@ -21,8 +21,10 @@ impl Scenario {
         let config = StreamConfig::default()
             .record_max_buffered_time(Duration::from_millis(100))
             .record_ttl(Duration::from_secs(10));
-        let mut scenario =
-            Scenario { pipeline: Pipeline::new(config, 64 << 20, 7, Time::ZERO), metrics: StreamMetrics::new() };
+        let mut scenario = Scenario {
+            pipeline: Pipeline::new(config, 64 << 20, 7, Time::ZERO),
+            metrics: StreamMetrics::new("orders", Time::ZERO),
+        };
         scenario.pipeline.handle_timeout(Time::ZERO);
         let half = u128::MAX / 2;
         let shard = |name: &str, first, last| Shard {
@@ -153,6 +155,11 @@ fn every_metric_says_what_happened() {
     assert_eq!(of(Metric::KinesisRecordsPerPutRecordsRequest, None), &set(3, 4.0, 1.0, 2.0));
     assert_eq!(of(Metric::UserRecordsPerPutRecordsRequest, None), &set(3, 8.0, 2.0, 4.0));
     assert_eq!(of(Metric::UserRecordsPerKinesisRecord, Some("high")), &set(3, 6.0, 2.0, 2.0));
+
+    // A stream that is opened late was not looked at before.
+    let mut late = StreamMetrics::new("late", Time::from_millis(3_600_000));
+    late.pending(7, Time::from_millis(3_600_250));
+    assert_eq!(find(&late.read(None, now), Metric::UserRecordsPending, None, None), &set(1, 7.0, 7.0, 7.0));
 
     // Of the last second only the expiry is left.
     let last = scenario.metrics.read(Some(1), now);

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::accumulator::{Accumulator, WINDOW_SECONDS, second_of};
+use super::forward::{PlaceHandles, StreamHandles};
 use super::metric::Metric;
 use super::statistic_set::StatisticSet;
 use super::statistics::ShardStatistics;
@@ -25,18 +26,24 @@ const THROTTLED: &str = "ProvisionedThroughputExceededException";
 const OTHER_CODES: &str = "Other";
 
 /// The metrics of one shard.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Place {
     metrics: [Accumulator; Metric::ALL.len()],
     /// Bytes that were ready to be sent.
     pub(super) offered: Accumulator,
+    handles: PlaceHandles,
 }
 
 impl Place {
+    fn new(handles: PlaceHandles) -> Place {
+        Place { metrics: Default::default(), offered: Accumulator::default(), handles }
+    }
+
     pub(super) fn add(&mut self, metric: Metric, values: &StatisticSet, second: u64) {
         if let Some(accumulator) = self.metrics.get_mut(metric as usize) {
             accumulator.add(values, second);
         }
+        self.handles.add(metric, values);
     }
 
     /// The metrics that ever had a value.
@@ -58,7 +65,7 @@ impl Place {
 }
 
 /// The places of one stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Places {
     pub(super) shardless: Place,
     pub(super) shards: HashMap<ShardId, Place, foldhash::fast::FixedState>,
@@ -66,9 +73,22 @@ pub(super) struct Places {
     codes: BTreeSet<ErrorCode>,
     /// The second in which idle shards were last looked for.
     searched: Option<u64>,
+    pub(super) handles: StreamHandles,
 }
 
 impl Places {
+    pub(super) fn new(stream: &str) -> Places {
+        let handles = StreamHandles::new(stream);
+        Places {
+            shardless: Place::new(handles.place(None)),
+            shards: HashMap::default(),
+            errors: BTreeMap::new(),
+            codes: BTreeSet::new(),
+            searched: None,
+            handles,
+        }
+    }
+
     /// The shard's place, or the shardless one if there are too many shards.
     pub(super) fn of(&mut self, shard: Option<&ShardId>, second: u64) -> &mut Place {
         let Some(shard) = shard else { return &mut self.shardless };
@@ -83,7 +103,7 @@ impl Places {
                 return &mut self.shardless;
             }
         }
-        self.shards.entry(shard.clone()).or_default()
+        self.shards.entry(shard.clone()).or_insert_with(|| Place::new(self.handles.place(Some(shard))))
     }
 
     /// Adds what a shard was offered and took, and how often it throttled.
@@ -115,6 +135,7 @@ impl Places {
             // There is always room for these: one a code.
             key.1 = None;
         }
+        self.handles.error(&key);
         self.errors.entry(key).or_default().add(&StatisticSet::of(1.0, 1), second);
     }
 }

@@ -51,15 +51,15 @@ pub struct Reading {
 }
 
 impl StreamMetrics {
-    /// Nothing yet.
+    /// Nothing yet, of the stream of this name or ARN.
     #[must_use]
-    pub fn new() -> StreamMetrics {
+    pub fn new(stream: &str, opened: Time) -> StreamMetrics {
         StreamMetrics {
-            places: Places::default(),
+            places: Places::new(stream),
             distributions: BTreeMap::new(),
             total_time: Distribution::new(),
             hot_keys: HotKeys::default(),
-            pending: (0, Time::ZERO),
+            pending: (0, opened),
         }
     }
 
@@ -70,6 +70,7 @@ impl StreamMetrics {
         if count > 0 {
             let place = self.places.of(None, second_of(now));
             place.add(Metric::UserRecordsReceived, &StatisticSet::of(1.0, count), second_of(now));
+            self.places.handles.pending(count as i64);
         }
     }
 
@@ -163,6 +164,7 @@ impl StreamMetrics {
         if let Some(start) = first {
             place.add(Metric::BufferingTime, &waited(base, arrivals, start), second);
         }
+        self.places.handles.pending(-(count as i64));
         self.spread(Metric::RetriesPerRecord, u64::from(retries), count, now);
         for wait in waits {
             self.spread(Metric::BufferingTime, micros(wait), count, now);
@@ -172,6 +174,7 @@ impl StreamMetrics {
                 self.spread(Metric::BufferingTime, micros(start.since(arrival)), weight, now);
             }
             self.total_time.add(micros(now.since(arrival)), weight, now);
+            self.places.handles.record_total_time(micros(now.since(arrival)), weight, second);
         }
     }
 
@@ -229,6 +232,7 @@ impl StreamMetrics {
 
     fn spread(&mut self, metric: Metric, value: u64, count: u64, now: Time) {
         self.distributions.entry(metric).or_insert_with(Distribution::new).add(value, count, now);
+        self.places.handles.record(metric, value, count, second_of(now));
     }
 }
 

@@ -113,8 +113,10 @@ impl StreamShared {
         delivered: Delivered,
     ) -> StreamShared {
         let max_user_record_size = config.max_user_record_size;
-        let pipeline = Pipeline::new(config, budgets.producer.max_bytes(), seed, clock.now());
+        let now = clock.now();
+        let pipeline = Pipeline::new(config, budgets.producer.max_bytes(), seed, now);
         StreamShared {
+            metrics: Mutex::new(StreamMetrics::new(&name, now)),
             name,
             clock,
             budgets,
@@ -136,7 +138,6 @@ impl StreamShared {
                 jobs: Vec::new(),
                 log: Log::default(),
             }),
-            metrics: Mutex::new(StreamMetrics::new()),
         }
     }
 

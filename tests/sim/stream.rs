@@ -71,7 +71,7 @@ impl Stream {
             service: Service::new(plan.shards, plan.shard_rate),
             ledger: Ledger::new(limits),
             debt: Debt::new(plan.config.rate_limit),
-            metrics: StreamMetrics::new(),
+            metrics: StreamMetrics::new("sim", Time::ZERO),
             tally: Tally::default(),
             plan,
             pending: VecDeque::new(),

@@ -22,7 +22,7 @@ struct Cli {
 enum Command {
     /// Runs every test. Parts whose programs are not installed are skipped and named; with CI=true that is a failure.
     Test,
-    /// Writes the generated pages anew: CONFIGURATION.md, STATISTICS.md and its schema.
+    /// Writes the generated pages anew: CONFIGURATION.md, METRICS.md, STATISTICS.md and its schema.
     Docs,
     /// Writes include/kinesis_producer.h anew from bindings/c.
     Header {
@@ -50,6 +50,7 @@ const TEST: &[Step<'_>] = &[
         &["test", "--workspace", "--all-features", "--lib", "--bins", "--tests", "--examples"],
     ),
     Step::cargo("examples in the documentation", &["test", "--workspace", "--all-features", "--doc"]),
+    Step { name: "Prometheus", program: "tests/prometheus/run", args: &[], env: &[], needs: &["python3"] },
     Step {
         needs: &["cc"],
         ..Step::cargo("the C library", &["xtask", "install", "--prefix", "target/abi", "--profile", "dev", "--local"])
@@ -58,16 +59,10 @@ const TEST: &[Step<'_>] = &[
     Step { name: "Python", program: "bindings/python/run-tests", args: &[], env: &[], needs: &["python3"] },
 ];
 
-const DOCS: &[Step<'_>] = &[
-    Step {
-        env: &[("WRITE_DOCS", "1")],
-        ..Step::cargo("CONFIGURATION.md", &["test", "--quiet", "--test", "configuration"])
-    },
-    Step {
-        env: &[("WRITE_DOCS", "1")],
-        ..Step::cargo("STATISTICS.md", &["test", "--quiet", "--features", "schema", "--test", "statistics"])
-    },
-];
+const DOCS: &[Step<'_>] = &[Step {
+    env: &[("WRITE_DOCS", "1")],
+    ..Step::cargo("the generated pages", &["test", "--quiet", "--features", "schema", "--test", "pages"])
+}];
 
 const DENY: &[Step<'_>] = &[Step { needs: &["cargo-deny"], ..Step::cargo("dependencies", &["deny", "check"]) }];
 
