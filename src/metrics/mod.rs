@@ -31,4 +31,4 @@ pub use statistics::{
 #[doc(hidden)]
 pub use statistics::{markdown, schema};
 #[doc(hidden)]
-pub use stream::{Reading, StreamMetrics};
+pub use stream::{Reading, StreamMetrics, Unsent};
