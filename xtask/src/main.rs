@@ -50,6 +50,7 @@ const TEST: &[Step<'_>] = &[
         &["test", "--workspace", "--all-features", "--lib", "--bins", "--tests", "--examples"],
     ),
     Step::cargo("examples in the documentation", &["test", "--workspace", "--all-features", "--doc"]),
+    Step { name: "CloudWatch", program: "tests/cloudwatch/run", args: &[], env: &[], needs: &["python3"] },
     Step {
         needs: &["cc"],
         ..Step::cargo("the C library", &["xtask", "install", "--prefix", "target/abi", "--profile", "dev", "--local"])
