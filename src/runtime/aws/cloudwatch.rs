@@ -72,7 +72,10 @@ impl CloudWatch {
         let outcome = match outcome {
             Err((_, Some(404 | 415))) if !self.json => {
                 self.json = true;
-                self.put_once(&client, data, time).await
+                let outcome = self.put_once(&client, data, time).await;
+                // An endpoint that is out of order may know CBOR when it is in order again.
+                self.json = !matches!(outcome, Err((_, Some(404 | 415) | None)));
+                outcome
             }
             outcome => outcome,
         };
