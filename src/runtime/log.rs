@@ -118,7 +118,7 @@ fn advice(failure: &Failure) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::{Arc, Mutex};
 
     use tracing::field::{Field, Visit};
@@ -130,7 +130,7 @@ mod tests {
 
     /// Keeps the lines.
     #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<String>>>);
+    pub(in crate::runtime) struct Lines(pub(in crate::runtime) Arc<Mutex<Vec<String>>>);
 
     impl Subscriber for Lines {
         fn enabled(&self, _: &Metadata<'_>) -> bool {

@@ -208,7 +208,10 @@ impl Uploader {
 
 #[cfg(test)]
 mod tests {
+    use super::schedule::Fate;
     use super::*;
+    use crate::error::ErrorCode;
+    use crate::runtime::log::tests::Lines;
 
     fn uploads(config: &Config) -> Option<UploadSettings> {
         UploadSettings::new(config, Some(&TransportSettings::from(config)), None)
@@ -222,6 +225,38 @@ mod tests {
         assert!(uploads(&local).is_none());
         assert!(UploadSettings::new(&Config::new(), None, None).is_none(), "a transport of the caller's own");
         assert!(UploadSettings::new(&local.cloudwatch_endpoint_url("http://127.0.0.1:1"), None, None).is_some());
+    }
+
+    #[test]
+    fn a_failure_is_a_line_that_says_what_to_do_and_a_storm_of_them_is_not_one_in_the_log() {
+        let service = uploads(&Config::new()).unwrap().service;
+        let mut uploader = Uploader {
+            producer: Weak::new(),
+            clock: Clock::start(),
+            schedule: Schedule::new(Duration::from_secs(60), 7, Time::ZERO),
+            taken: Duration::ZERO,
+            selection: Selection::new(&Config::new()),
+            service: CloudWatch::new(service, "Shop".to_owned()),
+            retries: Limit::default(),
+            losses: Limit::default(),
+        };
+        let failure =
+            Failure { fate: Fate::Denied, code: ErrorCode::new("AccessDenied"), message: "not you".to_owned() };
+        let lines = Lines::default();
+        tracing::subscriber::with_default(lines.clone(), || {
+            let again = Consequence::Again(Duration::from_secs(60));
+            for millis in [0, 5_000, 9_999, 10_000] {
+                uploader.tell(&failure, again, Time::from_millis(millis));
+            }
+            uploader.tell(&failure, Consequence::TooOld(12, Duration::from_secs(60)), Time::from_millis(10_000));
+        });
+        let lines = lines.0.lock().unwrap();
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        for part in ["code=AccessDenied", "not you", "cloudwatch:PutMetricData", "metrics_level = none", "left_out=0"] {
+            assert!(lines[0].contains(part), "{part} in {}", lines[0]);
+        }
+        assert!(lines[1].contains("left_out=2"), "{}", lines[1]);
+        assert!(lines[2].contains("data=12") && lines[2].contains("of=60s"), "{}", lines[2]);
     }
 
     #[test]
