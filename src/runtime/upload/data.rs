@@ -73,7 +73,7 @@ impl Selection {
     /// The data of streams, given with their names or ARNs.
     pub(super) fn data(&self, streams: Vec<(Arc<str>, Unsent)>) -> Vec<Datum> {
         let mut spreads = Spreads::new();
-        let mut readings = Vec::new();
+        let (mut names, mut readings) = (Vec::new(), Vec::new());
         for (name, unsent) in streams {
             let name = short_name(&name);
             for (metric, values) in unsent.spreads {
@@ -82,9 +82,10 @@ impl Selection {
                     values.iter().for_each(|(value, count)| *sums.entry(*value).or_default() += count);
                 }
             }
-            readings.push((name, unsent.readings));
+            names.push(name);
+            readings.push(unsent.readings);
         }
-        let sums = levels(readings.iter().map(|(name, readings)| (name, readings.clone())));
+        let sums = levels(names.iter().zip(readings));
         sums.iter().filter(|values| self.wants(values)).flat_map(|values| self.data_of(values, &spreads)).collect()
     }
 
