@@ -260,6 +260,12 @@ impl StreamMetrics {
     }
 }
 
+impl Default for StreamMetrics {
+    fn default() -> StreamMetrics {
+        StreamMetrics::new()
+    }
+}
+
 /// 1 or 0, `count` times.
 fn flag(value: bool, count: u64) -> StatisticSet {
     StatisticSet::of(f64::from(u8::from(value)), count)
