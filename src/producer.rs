@@ -9,6 +9,8 @@ use crate::config::Config;
 use crate::error::{Error, ErrorKind, PutError};
 use crate::metrics::{Counters, Metric, MetricValues, Statistics};
 use crate::record::UserRecord;
+#[cfg(feature = "cloudwatch")]
+use crate::runtime::UploadSettings;
 use crate::runtime::aws::{AwsTransport, Credentials, TransportSettings};
 use crate::runtime::transport::Transport;
 use crate::runtime::{Placed, Prepared, ProducerShared, ReportMode, Reports, StreamShared, Ticket, Watcher, Worker};
@@ -36,7 +38,15 @@ impl Producer {
     /// A producer with another way of reporting, credentials from a provider object, or another transport.
     #[must_use]
     pub fn builder(config: Config) -> ProducerBuilder {
-        ProducerBuilder { config, mode: ReportMode::Tickets, credentials: None, transport: None, watcher: None }
+        ProducerBuilder {
+            config,
+            mode: ReportMode::Tickets,
+            credentials: None,
+            #[cfg(feature = "cloudwatch")]
+            cloudwatch_credentials: None,
+            transport: None,
+            watcher: None,
+        }
     }
 
     /// A stream by name or ARN. It is opened at its first use: its shards are looked up in the background.
@@ -75,15 +85,20 @@ impl Producer {
     }
 
     /// Takes no more user records (waiting puts get `Closed`), flushes, and after `timeout` reports the rest `Aborted`. Returns
-    /// how many user records that were. The producer is stopped afterwards.
+    /// how many user records that were. If metrics are uploaded to CloudWatch, the last ones are uploaded then: until `timeout` is
+    /// over, or for two seconds if that is later. The producer is stopped afterwards.
     ///
     /// # Cancel safety
     /// A future that was polled and is dropped before it is ready has stopped the intake and ended the linger, and aborts
-    /// nothing: what was accepted goes its way. Close again, abort, or drop the producer.
+    /// nothing before `timeout`: what was accepted goes its way. Close again, abort, or drop the producer.
     pub async fn close(&self, timeout: Duration) -> usize {
+        let deadline = self.shared.clock.now() + timeout;
         self.shared.stop_intake();
-        self.flush(timeout).await;
-        let rest = self.shared.abort();
+        Arc::clone(&self.shared).flush(deadline).await;
+        let rest = self.shared.abort_streams();
+        #[cfg(feature = "cloudwatch")]
+        self.shared.finish_uploads(deadline).await;
+        self.shared.abort();
         if rest > 0 {
             tracing::warn!(rest, "closed before everything was decided: the rest was reported Aborted");
         }
@@ -137,6 +152,8 @@ pub struct ProducerBuilder {
     config: Config,
     mode: ReportMode,
     credentials: Option<SharedCredentialsProvider>,
+    #[cfg(feature = "cloudwatch")]
+    cloudwatch_credentials: Option<SharedCredentialsProvider>,
     transport: Option<Arc<dyn Transport>>,
     watcher: Option<Watcher>,
 }
@@ -165,7 +182,17 @@ impl ProducerBuilder {
         self
     }
 
-    /// Another way to the service than AWS's: for tests and benches of programs that use this library.
+    /// Credentials for CloudWatch from a provider object instead of those for Kinesis. Fixed ones of the configuration
+    /// (`cloudwatch_access_key_id`) come first.
+    #[cfg(feature = "cloudwatch")]
+    #[must_use]
+    pub fn cloudwatch_credentials_provider(mut self, provider: impl ProvideCredentials + 'static) -> ProducerBuilder {
+        self.cloudwatch_credentials = Some(SharedCredentialsProvider::new(provider));
+        self
+    }
+
+    /// Another way to the service than AWS's: for tests and benches of programs that use this library. Without an endpoint for
+    /// CloudWatch in the configuration, no metrics are uploaded then.
     #[must_use]
     pub fn transport(mut self, transport: Arc<dyn Transport>) -> ProducerBuilder {
         self.transport = Some(transport);
@@ -188,13 +215,18 @@ impl ProducerBuilder {
             return Err(Error::new(ErrorKind::InvalidConfig, message));
         }
         let worker = Arc::new(Worker::start(self.config.worker_threads)?);
+        let mut settings = TransportSettings::from(&self.config);
+        if let Some(provider) = self.credentials {
+            settings.credentials = Credentials::Provider(provider);
+        }
+        #[cfg(feature = "cloudwatch")]
+        let uploads = {
+            let aws = self.transport.is_none().then_some(&settings);
+            UploadSettings::new(&self.config, aws, self.cloudwatch_credentials)
+        };
         let transport = match self.transport {
             Some(transport) => transport,
             None => {
-                let mut settings = TransportSettings::from(&self.config);
-                if let Some(provider) = self.credentials {
-                    settings.credentials = Credentials::Provider(provider);
-                }
                 let transport = worker.spawn(AwsTransport::new(settings)).await.map_err(|cause| {
                     Error::new(ErrorKind::Runtime, format!("the AWS client could not be set up: {cause}"))
                         .with_source(cause)
@@ -205,6 +237,10 @@ impl ProducerBuilder {
         let shared = ProducerShared::new(self.config, self.mode, worker, transport)?;
         if let Some(callback) = self.watcher {
             shared.watch(callback);
+        }
+        #[cfg(feature = "cloudwatch")]
+        if let Some(uploads) = uploads {
+            shared.start_uploads(uploads);
         }
         Ok(Producer { shared })
     }

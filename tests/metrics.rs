@@ -166,3 +166,31 @@ fn every_metric_says_what_happened() {
     assert_eq!(find(&last, Metric::UserRecordsPut, Some("low"), None), &set(1, 0.0, 0.0, 0.0));
     assert_eq!(find(&last, Metric::UserRecordsPut, Some("high"), None).count, 0);
 }
+
+#[test]
+fn what_was_taken_for_an_upload_is_not_taken_again() {
+    let mut scenario = Scenario::new();
+    scenario.put(1, 100, 1_000);
+    scenario.put(u128::MAX, 10, 1_010);
+    scenario.exchange(1_100, 1_140, |shard| Ok(if shard == "low" { stored("low") } else { failed(THROTTLED) }));
+    let total = scenario.metrics.read(None, Time::from_millis(1_140));
+    let first = scenario.metrics.take_unsent();
+    for reading in total.iter().filter(|reading| reading.values.count > 0) {
+        assert!(first.readings.contains(reading), "{reading:?}");
+    }
+    assert_eq!(first.readings.len(), total.len());
+    let spread = |spreads: &[(Metric, Vec<(u64, u64)>)], metric| {
+        spreads.iter().find(|(other, _)| *other == metric).map(|(_, values)| values.clone())
+    };
+    // Microseconds, to 1 %.
+    let request_times = spread(&first.spreads, Metric::RequestTime);
+    assert!(matches!(request_times.as_deref(), Some([(40_000..=40_400, 1)])), "{request_times:?}");
+    assert_eq!(spread(&first.spreads, Metric::UserRecordsPerKinesisRecord), Some(vec![(1, 2)]));
+
+    let nothing = scenario.metrics.take_unsent();
+    assert!(nothing.readings.is_empty() && nothing.spreads.is_empty(), "{nothing:?}");
+    scenario.put(1, 7, 2_000);
+    let second = scenario.metrics.take_unsent();
+    assert_eq!(second.readings.len(), 1);
+    assert_eq!(find(&second.readings, Metric::UserRecordsReceived, None, None), &StatisticSet::of(1.0, 1));
+}

@@ -38,7 +38,8 @@ pub(super) const GROUP: Group = Group {
             "MetricsUploadDelay",
             Time(1, 60_000),
             Field::Uploads(|c| &mut c.metrics_upload_delay),
-            "How often metrics are uploaded. They are also uploaded on close.",
+            "How often metrics are uploaded. Those left are uploaded on close, which may take until its time-out, or two seconds if that \
+             is later.",
         ),
         ours(
             "metrics_dimensions",

@@ -42,4 +42,4 @@ pub use statistics::{
 #[doc(hidden)]
 pub use statistics::{markdown as statistics_markdown, schema as statistics_schema};
 #[doc(hidden)]
-pub use stream::{Reading, StreamMetrics};
+pub use stream::{Reading, StreamMetrics, Unsent};

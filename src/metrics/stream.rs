@@ -50,6 +50,15 @@ pub struct Reading {
     pub values: StatisticSet,
 }
 
+/// What was counted since the last upload.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Unsent {
+    /// In every place, only what has values.
+    pub readings: Vec<Reading>,
+    /// Of the whole stream: how often which value came, rounded up by 1 % at most; times in microseconds.
+    pub spreads: Vec<(Metric, Vec<(u64, u64)>)>,
+}
+
 impl StreamMetrics {
     /// Nothing yet, of the stream of this name or ARN.
     #[must_use]
@@ -223,6 +232,25 @@ impl StreamMetrics {
             .get_mut(&metric)
             .map(|distribution| percentiles(&distribution.recent(now)))
             .unwrap_or_default()
+    }
+
+    /// What was counted since this was last asked for: nobody is told it twice.
+    pub fn take_unsent(&mut self) -> Unsent {
+        let mut readings = Vec::new();
+        let mut add = |metric, error_code: Option<&ErrorCode>, shard: Option<&ShardId>, values: StatisticSet| {
+            if values.count > 0 {
+                readings.push(Reading { metric, error_code: error_code.cloned(), shard: shard.cloned(), values });
+            }
+        };
+        let shards = self.places.shards.iter_mut().map(|(shard, place)| (Some(shard), place));
+        for (shard, place) in shards.chain([(None, &mut self.places.shardless)]) {
+            place.all_mut().for_each(|(metric, accumulator)| add(metric, None, shard, accumulator.take_unsent()));
+        }
+        for ((code, shard), accumulator) in &mut self.places.errors {
+            add(Metric::ErrorsByCode, Some(code), shard.as_ref(), accumulator.take_unsent());
+        }
+        let spreads = self.distributions.iter_mut().map(|(metric, spread)| (*metric, spread.take_unsent()));
+        Unsent { readings, spreads: spreads.filter(|(_, values)| !values.is_empty()).collect() }
     }
 
     fn error(&mut self, code: &ErrorCode, shard: Option<&ShardId>, second: u64) {

@@ -28,14 +28,14 @@ pub(crate) struct Log {
 
 /// One kind of line.
 #[derive(Debug, Default)]
-struct Limit {
+pub(super) struct Limit {
     last: Option<Time>,
     left_out: u64,
 }
 
 impl Limit {
     /// Whether to write now about `count` more; gives the number of those left out since the last line.
-    fn pass(&mut self, count: u64, now: Time) -> Option<u64> {
+    pub(super) fn pass(&mut self, count: u64, now: Time) -> Option<u64> {
         if self.last.is_some_and(|last| now.since(last) < INTERVAL) {
             self.left_out += count;
             return None;
@@ -118,7 +118,7 @@ fn advice(failure: &Failure) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::{Arc, Mutex};
 
     use tracing::field::{Field, Visit};
@@ -130,7 +130,7 @@ mod tests {
 
     /// Keeps the lines.
     #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<String>>>);
+    pub(in crate::runtime) struct Lines(pub(in crate::runtime) Arc<Mutex<Vec<String>>>);
 
     impl Subscriber for Lines {
         fn enabled(&self, _: &Metadata<'_>) -> bool {

@@ -60,6 +60,13 @@ impl StreamShared {
         self.lock_metrics().read(window, self.clock.now())
     }
 
+    /// What was counted since the last upload.
+    #[cfg(feature = "cloudwatch")]
+    pub(crate) fn take_unsent(&self) -> crate::metrics::Unsent {
+        self.count_everything();
+        self.lock_metrics().take_unsent()
+    }
+
     /// A look at the stream.
     pub(crate) fn statistics(&self) -> StreamStatistics {
         self.count_everything();

@@ -19,6 +19,8 @@ mod stream;
 #[cfg(test)]
 mod tests;
 pub mod transport;
+#[cfg(feature = "cloudwatch")]
+mod upload;
 mod wait;
 mod wake;
 mod worker;
@@ -31,5 +33,7 @@ pub(crate) use producer::{ProducerShared, Watcher};
 pub use reports::Reports;
 pub use slots::Ticket;
 pub(crate) use stream::{Placed, StreamShared};
+#[cfg(feature = "cloudwatch")]
+pub(crate) use upload::UploadSettings;
 pub(crate) use wait::wait;
 pub(crate) use worker::Worker;

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::future::poll_fn;
+#[cfg(feature = "cloudwatch")]
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -16,6 +18,8 @@ use super::driver::Driver;
 use super::reports::{Budgets, ReportQueue, Reports};
 use super::stream::{Delivered, StreamShared};
 use super::transport::Transport;
+#[cfg(feature = "cloudwatch")]
+use super::upload::{UploadSettings, Uploads};
 use super::worker::{Worker, spawn_thread};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
@@ -63,6 +67,8 @@ pub(crate) struct ProducerShared {
     delivered: Delivered,
     streams: Mutex<HashMap<String, Arc<StreamShared>>>,
     closed: AtomicBool,
+    #[cfg(feature = "cloudwatch")]
+    uploads: OnceLock<Uploads>,
 }
 
 impl ProducerShared {
@@ -93,6 +99,8 @@ impl ProducerShared {
             delivered,
             streams: Mutex::default(),
             closed: AtomicBool::new(false),
+            #[cfg(feature = "cloudwatch")]
+            uploads: OnceLock::new(),
             config,
         }))
     }
@@ -217,6 +225,26 @@ impl ProducerShared {
         });
     }
 
+    /// Uploads metrics from now on.
+    #[cfg(feature = "cloudwatch")]
+    pub(crate) fn start_uploads(self: &Arc<ProducerShared>, settings: UploadSettings) {
+        self.uploads.get_or_init(|| Uploads::start(self, settings));
+    }
+
+    /// Uploads the last metrics, if any are uploaded: until `deadline`, or a little longer.
+    #[cfg(feature = "cloudwatch")]
+    pub(crate) async fn finish_uploads(&self, deadline: Time) {
+        if let Some(uploads) = self.uploads.get() {
+            uploads.finish(deadline, self.clock.now()).await;
+        }
+    }
+
+    /// What was counted since this was last asked for, by stream.
+    #[cfg(feature = "cloudwatch")]
+    pub(super) fn take_unsent(&self) -> Vec<(Arc<str>, crate::metrics::Unsent)> {
+        self.all_streams().iter().map(|stream| (Arc::clone(&stream.name), stream.take_unsent())).collect()
+    }
+
     /// Takes reports from the queue; none if the producer has another way of reporting.
     pub(crate) fn poll_reports(&self, most: usize, timeout: Duration) -> Reports {
         match &self.delivered {
@@ -282,10 +310,15 @@ impl ProducerShared {
         self.budget.close();
     }
 
-    /// Stops at once: everything undecided is reported as aborted before this returns. Gives how many user records that were.
-    pub(crate) fn abort(&self) -> usize {
+    /// Reports everything undecided as aborted before this returns. Gives how many user records that were.
+    pub(crate) fn abort_streams(&self) -> usize {
         self.stop_intake();
-        let aborted = self.all_streams().iter().map(|stream| stream.abort()).sum();
+        self.all_streams().iter().map(|stream| stream.abort()).sum()
+    }
+
+    /// The same, and stops at once.
+    pub(crate) fn abort(&self) -> usize {
+        let aborted = self.abort_streams();
         self.worker.stop();
         if let Delivered::Queue(queue) = &self.delivered {
             queue.end();

@@ -51,6 +51,7 @@ const TEST: &[Step<'_>] = &[
     ),
     Step::cargo("examples in the documentation", &["test", "--workspace", "--all-features", "--doc"]),
     Step { name: "Prometheus", program: "tests/prometheus/run", args: &[], env: &[], needs: &["python3"] },
+    Step { name: "CloudWatch", program: "tests/cloudwatch/run", args: &[], env: &[], needs: &["python3"] },
     Step {
         needs: &["cc"],
         ..Step::cargo("the C library", &["xtask", "install", "--prefix", "target/abi", "--profile", "dev", "--local"])

@@ -87,7 +87,7 @@ fn no_credentials() -> Error {
     Error::new(ErrorKind::NoCredentials, "no AWS credentials: no source of credentials is configured")
 }
 
-async fn sdk_config(settings: &TransportSettings, http: &SharedHttpClient) -> aws_config::SdkConfig {
+pub(super) async fn sdk_config(settings: &TransportSettings, http: &SharedHttpClient) -> aws_config::SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http.clone());
     if let Some(region) = &settings.region {
         loader = loader.region(Region::new(region.clone()));
@@ -124,17 +124,20 @@ async fn sdk_config(settings: &TransportSettings, http: &SharedHttpClient) -> aw
 }
 
 fn clients(settings: &TransportSettings, config: &aws_config::SdkConfig) -> Clients {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(settings.connect_timeout)
-        .operation_attempt_timeout(settings.request_timeout)
-        .build();
     let config = config::Builder::from(config)
         .identity_cache(IdentityCache::lazy().build())
         .retry_config(RetryConfig::disabled())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .timeout_config(timeouts);
+        .timeout_config(timeouts(settings));
     Clients {
         cbor: Client::from_conf(config.clone().protocol(AmzCbor::new()).build()),
         json: Client::from_conf(config.build()),
     }
+}
+
+pub(super) fn timeouts(settings: &TransportSettings) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(settings.connect_timeout)
+        .operation_attempt_timeout(settings.request_timeout)
+        .build()
 }

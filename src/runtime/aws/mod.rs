@@ -9,6 +9,8 @@ mod answer;
 mod body;
 mod cbor;
 mod clients;
+#[cfg(feature = "cloudwatch")]
+pub(super) mod cloudwatch;
 mod failure;
 mod http;
 mod settings;
