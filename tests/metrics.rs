@@ -67,7 +67,7 @@ impl Scenario {
     fn drain(&mut self, now: Time) {
         while self.pipeline.poll_job().is_some() {}
         while let Some(measurement) = self.pipeline.poll_measurement() {
-            self.metrics.measure(&measurement, now);
+            self.metrics.measure(measurement, now);
         }
         while let Some(batch) = self.pipeline.poll_reports() {
             batch.measure(&mut self.metrics);

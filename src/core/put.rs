@@ -59,12 +59,12 @@ impl Pipeline {
             if open.user_records() as u64 >= self.config.aggregation_max_count {
                 self.seal_open(id, now);
             }
-            self.count_received(id, &hashed.record);
+            self.count_received(id, hashed);
             return Ok(token);
         }
         // What joins an open aggregate was admitted with it.
         self.admit(id, now)?;
-        self.count_received(id, &hashed.record);
+        self.count_received(id, hashed);
         if alone {
             return Ok(self.put_alone(id, hashed, now));
         }
@@ -73,19 +73,20 @@ impl Pipeline {
     }
 
     #[inline]
-    fn count_received(&mut self, id: LaneId, record: &UserRecord<'_>) {
+    fn count_received(&mut self, id: LaneId, hashed: &Hashed<'_>) {
         self.counters.user_records_received += 1;
         self.next_order += 1;
         if self.sampler.picks() {
-            self.sample(id, record);
+            self.sample(id, hashed);
         }
     }
 
     #[cold]
-    fn sample(&mut self, id: LaneId, record: &UserRecord<'_>) {
+    fn sample(&mut self, id: LaneId, &Hashed { record, key_digest, .. }: &Hashed<'_>) {
         self.measured.push_back(Measurement::Sampled {
             shard: self.lane(id).range.as_ref().map(|range| range.id.clone()),
             partition_key: record.partition_key.into(),
+            key_digest,
             bytes: record.partition_key.len() + record.data.len(),
         });
     }

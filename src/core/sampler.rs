@@ -1,8 +1,8 @@
-//! Which user records are looked at more closely: one in 64 on average, at distances that no pattern in the puts can follow. Its
+//! Which user records are looked at more closely: one in 128 on average, at distances that no pattern in the puts can follow. Its
 //! own little generator keeps it out of everything else's randomness, and at a few instructions a user record.
 
 /// Distances are between 1 and twice this, less 1.
-const MEAN: u64 = 64;
+const MEAN: u64 = 128;
 
 #[derive(Debug)]
 pub(super) struct Sampler {
@@ -36,10 +36,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_in_sixty_four_is_picked_from_every_part_of_a_pattern() {
+    fn one_in_128_is_picked_from_every_part_of_a_pattern() {
         let mut sampler = Sampler::new(7);
         let mut picked = [0_u32; 10];
-        for n in 0..640_000 {
+        for n in 0..1_280_000 {
             picked[n % 10] += u32::from(sampler.picks());
         }
         assert!(picked.iter().all(|count| (900..1100).contains(count)), "{picked:?}");

@@ -318,7 +318,7 @@ mod tests {
         metrics.received(1, now);
         let code = ErrorCode::new("InternalFailure");
         let attempted = Measurement::Attempted { shard: Some(shard.clone()), user_records: 1, answer: Some(Err(code)) };
-        metrics.measure(&attempted, now);
+        metrics.measure(attempted, now);
         let (base, data) = (Time::ZERO, Default::default());
         let decided =
             Decided { shard: Some(&shard), base, arrivals: &[0], data, stored: false, expired: true, attempts: 1, now };

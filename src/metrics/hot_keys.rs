@@ -19,6 +19,8 @@ const ENOUGH: u64 = 50;
 
 #[derive(Debug, Default)]
 pub(super) struct HotKeys {
+    /// Of each watched key: its digest, by which it is found.
+    digests: Vec<u64>,
     keys: Vec<Watched>,
     bytes: f64,
     samples: u64,
@@ -42,24 +44,34 @@ pub(super) struct Share<'a> {
 }
 
 impl HotKeys {
-    pub(super) fn add(&mut self, partition_key: &str, shard: Option<&ShardId>, bytes: usize, now: Time) {
+    /// A user record of `bytes`; keys of the same `digest` are taken for one.
+    pub(super) fn add(
+        &mut self,
+        digest: u64,
+        partition_key: Box<str>,
+        shard: Option<ShardId>,
+        bytes: usize,
+        now: Time,
+    ) {
         self.age(now);
         self.samples += 1;
         let bytes = bytes as f64;
         self.bytes += bytes;
-        if let Some(known) = self.keys.iter_mut().find(|known| *known.partition_key == *partition_key) {
+        let place = self.digests.iter().position(|other| *other == digest);
+        if let Some(known) = place.and_then(|place| self.keys.get_mut(place)) {
             known.bytes += bytes;
-            known.shard = shard.cloned();
+            known.shard = shard;
             return;
         }
         let mut inherited = 0.0;
         if self.keys.len() >= WATCHED {
             let smallest = self.keys.iter().enumerate().min_by(|(_, a), (_, b)| a.bytes.total_cmp(&b.bytes));
-            if let Some(index) = smallest.map(|(index, _)| index) {
-                inherited = self.keys.swap_remove(index).bytes;
+            if let Some(place) = smallest.map(|(place, _)| place) {
+                self.digests.swap_remove(place);
+                inherited = self.keys.swap_remove(place).bytes;
             }
         }
-        let (partition_key, shard) = (partition_key.into(), shard.cloned());
+        self.digests.push(digest);
         self.keys.push(Watched { partition_key, shard, bytes: inherited + bytes, inherited });
     }
 
@@ -94,6 +106,8 @@ impl HotKeys {
             key.bytes *= rest;
             key.inherited *= rest;
         }
+        let mut keys = self.keys.iter();
+        self.digests.retain(|_| keys.next().is_some_and(|key| key.bytes >= 1.0));
         self.keys.retain(|key| key.bytes >= 1.0);
     }
 }
@@ -102,27 +116,32 @@ impl HotKeys {
 mod tests {
     use super::*;
 
+    fn add(keys: &mut HotKeys, partition_key: &str) {
+        let digest = partition_key.bytes().fold(7, |digest: u64, byte| digest.wrapping_mul(31) + u64::from(byte));
+        keys.add(digest, partition_key.into(), None, 100, Time::ZERO);
+    }
+
     #[test]
     fn a_hot_key_is_found_among_many_and_forgotten_when_it_cools() {
         let mut keys = HotKeys::default();
         for n in 0..10_000 {
             let key = if n % 5 == 0 { "hot".to_owned() } else { format!("key-{n}") };
-            keys.add(&key, None, 100, Time::ZERO);
+            add(&mut keys, &key);
         }
         let shares = keys.shares(Time::ZERO);
         assert_eq!(shares.iter().map(|share| share.partition_key).collect::<Vec<_>>(), ["hot"]);
         assert!((0.15..=0.2).contains(&shares[0].share), "{}", shares[0].share);
         let later = Time::from_millis(20 * 60_000);
-        assert!(keys.shares(later).is_empty());
+        assert!(keys.shares(later).is_empty() && keys.digests.is_empty());
     }
 
     #[test]
     fn memory_is_bounded_and_equal_keys_are_not_hot() {
         let mut keys = HotKeys::default();
         for n in 0..100_000 {
-            keys.add(&format!("key-{}", n % 1000), None, 100, Time::ZERO);
+            add(&mut keys, &format!("key-{}", n % 1000));
         }
-        assert_eq!(keys.keys.len(), WATCHED);
+        assert_eq!((keys.keys.len(), keys.digests.len()), (WATCHED, WATCHED));
         assert!(keys.shares(Time::ZERO).is_empty());
     }
 }

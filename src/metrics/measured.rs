@@ -36,6 +36,8 @@ pub enum Measurement {
         shard: Option<ShardId>,
         /// The key.
         partition_key: Box<str>,
+        /// A cheap hash of it.
+        key_digest: u64,
         /// Bytes of data and partition key.
         bytes: usize,
     },

@@ -103,14 +103,14 @@ impl StreamMetrics {
     }
 
     /// Something happened on the way to the service.
-    pub fn measure(&mut self, measurement: &Measurement, now: Time) {
+    pub fn measure(&mut self, measurement: Measurement, now: Time) {
         let second = second_of(now);
         match measurement {
             Measurement::Called { took, kinesis_records, user_records, error } => {
                 let place = self.places.of(None, second);
-                let (kinesis_records, user_records) = (*kinesis_records as u64, *user_records as u64);
-                place.add(Metric::RequestTime, &StatisticSet::of(millis(*took), 1), second);
-                self.spread(Metric::RequestTime, micros(*took), 1, now);
+                let (kinesis_records, user_records) = (kinesis_records as u64, user_records as u64);
+                place.add(Metric::RequestTime, &StatisticSet::of(millis(took), 1), second);
+                self.spread(Metric::RequestTime, micros(took), 1, now);
                 for (metric, count) in [
                     (Metric::KinesisRecordsPerPutRecordsRequest, kinesis_records),
                     (Metric::UserRecordsPerPutRecordsRequest, user_records),
@@ -119,32 +119,32 @@ impl StreamMetrics {
                     self.spread(metric, count, 1, now);
                 }
                 if let Some(code) = error {
-                    self.error(code, None, second);
+                    self.error(&code, None, second);
                 }
             }
             Measurement::Attempted { shard, user_records, answer } => {
-                let (shard, user_records) = (shard.as_ref(), *user_records as u64);
+                let (shard, user_records) = (shard.as_ref(), user_records as u64);
                 let place = self.places.of(shard, second);
                 place.add(Metric::UserRecordsPerKinesisRecord, &StatisticSet::of(user_records as f64, 1), second);
-                if let Some(answer) = answer {
+                if let Some(answer) = &answer {
                     place.add(Metric::KinesisRecordsPut, &flag(answer.is_ok(), 1), second);
                 }
                 match answer {
                     Some(Ok(bytes)) => {
-                        place.add(Metric::KinesisRecordsDataPut, &StatisticSet::of(*bytes as f64, 1), second);
+                        place.add(Metric::KinesisRecordsDataPut, &StatisticSet::of(bytes as f64, 1), second);
                         place.add(Metric::AllErrors, &flag(false, 1), second);
-                        self.spread(Metric::KinesisRecordsDataPut, *bytes as u64, 1, now);
+                        self.spread(Metric::KinesisRecordsDataPut, bytes as u64, 1, now);
                     }
-                    Some(Err(code)) => self.error(code, shard, second),
+                    Some(Err(code)) => self.error(&code, shard, second),
                     None => {}
                 }
                 self.spread(Metric::UserRecordsPerKinesisRecord, user_records, 1, now);
             }
-            Measurement::Sampled { shard, partition_key, bytes } => {
-                self.hot_keys.add(partition_key, shard.as_ref(), *bytes, now);
+            Measurement::Sampled { shard, partition_key, key_digest, bytes } => {
+                self.hot_keys.add(key_digest, partition_key, shard, bytes, now);
             }
             Measurement::Offered { shard, bytes } => {
-                self.places.of(Some(shard), second).offered.add(&StatisticSet::of(*bytes as f64, 1), second);
+                self.places.of(Some(&shard), second).offered.add(&StatisticSet::of(bytes as f64, 1), second);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Counting, and looking at what was counted. What the core measured is drained with everything else and counted once the stream's
 //! lock is released, before reports are handed out: who has a report finds it counted.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use super::stream::{SLICE, StreamShared};
@@ -36,12 +37,18 @@ impl Measured {
 }
 
 impl StreamShared {
-    pub(super) fn measure(&self, measured: &Measured, now: Time) {
-        let mut metrics = self.lock_metrics();
-        metrics.received(measured.received, now);
-        measured.measurements.iter().for_each(|measurement| metrics.measure(measurement, now));
-        measured.decided.iter().for_each(|batch| batch.measure(&mut metrics));
-        metrics.pending(measured.pending as u64, now);
+    /// Whatever goes wrong in counting, reports go out.
+    pub(super) fn measure(&self, measured: Measured, now: Time) {
+        let count = AssertUnwindSafe(|| {
+            let mut metrics = self.lock_metrics();
+            metrics.received(measured.received, now);
+            measured.measurements.into_iter().for_each(|measurement| metrics.measure(measurement, now));
+            measured.decided.iter().for_each(|batch| batch.measure(&mut metrics));
+            metrics.pending(measured.pending as u64, now);
+        });
+        if catch_unwind(count).is_err() {
+            tracing::error!(stream = %self.name, "metrics lack what was counted a moment ago, because of a bug");
+        }
     }
 
     /// After a panic: as they were.

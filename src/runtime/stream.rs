@@ -415,7 +415,7 @@ impl StreamShared {
 
     /// Does what the outputs ask for, without the lock.
     fn finish(&self, after: Aftermath, now: Time) {
-        self.measure(&after.measured, now);
+        self.measure(after.measured, now);
         let mut wakers = after.wakers;
         // Whoever has a report finds the room that its user record took.
         for (records, bytes) in after.released {

@@ -407,7 +407,7 @@ impl World {
             stream.ledger.reported(batch, (self.now, self.frozen), |report, data_len| tally.reported(report, data_len));
         }
         while let Some(measurement) = self.streams[number].pipeline.poll_measurement() {
-            self.streams[number].metrics.measure(&measurement, Time::from_nanos(self.now));
+            self.streams[number].metrics.measure(measurement, Time::from_nanos(self.now));
         }
         while let Some(lane) = self.streams[number].pipeline.poll_admitted() {
             note!(self, "{number}: room in lane {lane}");

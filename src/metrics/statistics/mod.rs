@@ -139,7 +139,7 @@ pub struct StreamStatistics {
     /// Every shard of the shard map, and those that still have something queued, by shard id.
     pub shards: BTreeMap<String, ShardStatistics>,
     /// The partition keys with most bytes of the last minute or so, largest first: up to ten with 1 % or more, from a sample of
-    /// one in 64 user records.
+    /// one in 128 user records.
     pub hot_keys: Vec<HotKey>,
 }
 
