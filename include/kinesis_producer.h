@@ -574,10 +574,12 @@ const char *kp_metrics_stream(const kp_metrics_t *metrics, size_t row);
 // Ownership: the metrics'. Threads: one at a time. Since: 0.1
 const char *kp_metrics_shard(const kp_metrics_t *metrics, size_t row);
 
-// The error code, for ErrorsByCode; NULL for all codes together, and for every other metric.
+// The error code, for ErrorsByCode; NULL for all codes of the producer together (for a stream or a shard see AllErrors), and for
+// every other metric.
 //
 // Ownership: the metrics'. Threads: one at a time. Since: 0.1
-const char *kp_metrics_error_code(const kp_metrics_t *metrics, size_t row);
+const char *kp_metrics_error_code(const kp_metrics_t *metrics,
+                                  size_t row);
 
 // How many values.
 //
@@ -650,7 +652,8 @@ kp_error_t *kp_producer_flush(const kp_producer_t *producer,
                               uint64_t timeout_ms);
 
 // Takes no more user records (waiting puts get KP_ERR_CLOSED), flushes, and after timeout_ms reports the rest as aborted.
-// aborted (NULL is allowed) gets their number. Afterwards take what is left of the reports, then free the producer; a report
+// aborted (NULL is allowed) gets their number. The last metrics are uploaded in what is left of the time: two seconds at least,
+// five at most. Afterwards take what is left of the reports, then free the producer; a report
 // callback may still be at work with the last of them until then.
 //
 // Errors: KP_ERR_WRONG_THREAD in the report or the statistics callback. Threads: any. Since: 0.1

@@ -86,7 +86,7 @@ impl Producer {
 
     /// Takes no more user records (waiting puts get `Closed`), flushes, and after `timeout` reports the rest `Aborted`. Returns
     /// how many user records that were. If metrics are uploaded to CloudWatch, the last ones are uploaded then: until `timeout` is
-    /// over, or for two seconds if that is later. The producer is stopped afterwards.
+    /// over, but for two seconds at least and five at most. The producer is stopped afterwards.
     ///
     /// # Cancel safety
     /// A future that was polled and is dropped before it is ready has stopped the intake and ended the linger, and aborts

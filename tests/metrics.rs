@@ -102,7 +102,7 @@ fn every_metric_says_what_happened() {
     scenario.put(2, 50, 1_030);
     scenario.put(u128::MAX, 10, 1_010);
     scenario.put(u128::MAX - 1, 20, 1_020);
-    scenario.metrics.pending(4, Time::from_millis(1_100));
+    scenario.metrics.pending(4, 4, Time::from_millis(1_100));
     let sent =
         scenario.exchange(1_100, 1_140, |shard| Ok(if shard == "low" { stored("low") } else { failed(THROTTLED) }));
     assert_eq!(sent, 2);
@@ -158,7 +158,7 @@ fn every_metric_says_what_happened() {
 
     // A stream that is opened late was not looked at before.
     let mut late = StreamMetrics::new("late", Time::from_millis(3_600_000));
-    late.pending(7, Time::from_millis(3_600_250));
+    late.pending(7, 7, Time::from_millis(3_600_250));
     assert_eq!(find(&late.read(None, now), Metric::UserRecordsPending, None, None), &set(1, 7.0, 7.0, 7.0));
 
     // Of the last second only the expiry is left.

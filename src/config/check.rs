@@ -133,6 +133,18 @@ fn cloudwatch(config: &Config) -> Vec<String> {
         (None, Some(_)) => problems.push("cloudwatch_secret_access_key: needs cloudwatch_access_key_id".to_owned()),
         (Some(_), Some(_)) | (None, None) => {}
     }
+    if config.cloudwatch_port != 443 && config.cloudwatch_endpoint.is_none() {
+        problems.push(format!(
+            "cloudwatch_port: {} needs cloudwatch_endpoint, or say it in cloudwatch_endpoint_url",
+            config.cloudwatch_port
+        ));
+    }
+    let endpoint = config.cloudwatch_endpoint_url.is_some() || config.cloudwatch_endpoint.is_some();
+    let switches = [("use_fips", config.use_fips), ("use_dual_stack", config.use_dual_stack)];
+    for (key, _) in switches.iter().filter(|(_, on)| *on && endpoint) {
+        problems
+            .push(format!("{key}: true chooses among the region's endpoints, but an endpoint for CloudWatch is given"));
+    }
     if config.cloudwatch_session_token.is_some() && config.cloudwatch_access_key_id.is_none() {
         problems.push(
             "cloudwatch_session_token: needs cloudwatch_access_key_id and cloudwatch_secret_access_key".to_owned(),

@@ -16,7 +16,8 @@ pub(super) const GROUP: Group = Group {
             Field::Uploads(|c| &mut c.metrics_level),
             "Which metrics are uploaded to CloudWatch, by a build with the feature `cloudwatch`. CloudWatch charges for each \
              metric and each of its dimensions. Whatever it is, all metrics can be asked for in the process. Nothing is \
-             uploaded while `endpoint_url` is plain `http://` and no endpoint of CloudWatch is given: that is not AWS.",
+             uploaded while `endpoint_url` is plain `http://` and no endpoint of CloudWatch is given: that is not AWS. (An endpoint \
+             that only the environment names, `AWS_ENDPOINT_URL_KINESIS`, is not looked at.)",
         ),
         key(
             "metrics_granularity",
@@ -46,8 +47,9 @@ pub(super) const GROUP: Group = Group {
             Text(dimensions),
             Field::Uploads(|c| &mut c.metrics_dimensions),
             "Further dimensions of uploaded metrics: `name=value` separated by commas, each perhaps with `:stream` or `:shard` \
-             behind it. One without divides the whole producer's metrics, the others those of each stream or shard; metrics \
-             are uploaded with and without it.",
+             behind it. As with the KPL one without stands before the stream: metrics of the producer are then uploaded with and \
+             without it, those of streams and shards only with it, under other dimensions than dashboards made before expect. \
+             `:stream` and `:shard` keep what there was, and add the metrics of each stream or shard with it.",
         ),
         ours(
             "cloudwatch_region",

@@ -241,7 +241,8 @@ impl Pipeline {
         for (id, _) in &entries {
             self.admit_again(*id, now);
         }
-        self.on_wire.insert(id, super::pipeline::OnWire { started: now, entries });
+        let oldest = entries.iter().map(|(_, sealed)| sealed.members.base()).min();
+        self.on_wire.insert(id, super::pipeline::OnWire { started: now, oldest, entries });
         Transmit { id, records }
     }
 }

@@ -133,6 +133,12 @@ impl Lane {
         self.queued_bytes
     }
 
+    /// When the oldest user record queued or in the open aggregate arrived.
+    pub(super) fn oldest(&self) -> Option<Time> {
+        let open = self.open.as_ref().map(|open| open.arrived());
+        self.head().map(|head| head.members.base()).into_iter().chain(open).min()
+    }
+
     /// Data and partition keys queued and in the open aggregate.
     pub(super) fn user_bytes(&self) -> usize {
         self.user_bytes + self.open.as_ref().map_or(0, |open| open.user_bytes())

@@ -10,11 +10,12 @@ use crate::record::ShardId;
 use crate::time::Time;
 
 impl Pipeline {
-    /// Everything but the shards, which [`look_at_shards`](Pipeline::look_at_shards) tells.
+    /// Everything that is not a shard's: [`look_at_shards`](Pipeline::look_at_shards) tells the rest.
     #[must_use]
     pub fn look(&self, now: Time) -> StreamStatistics {
+        let oldest = self.shardless().into_iter().filter_map(Lane::oldest).chain(self.oldest_outside()).min();
         StreamStatistics {
-            oldest_ms: self.oldest().map(|arrived| millis(now.since(arrived))),
+            oldest_ms: oldest.map(|arrived| millis(now.since(arrived))),
             queues: self.queues(now),
             backoff: self.backoff.as_ref().map(|backoff| BackoffStatistics {
                 remaining_ms: millis(backoff.until.since(now)),
@@ -43,9 +44,7 @@ impl Pipeline {
     }
 
     fn queues(&self, now: Time) -> QueueStatistics {
-        let shardless = [HOLDING, UNPREDICTED].map(|id| self.lane(id));
-        let current = self.lane_of_shard.iter().map(|id| self.lane(*id));
-        let lanes = || current.clone().chain(shardless);
+        let lanes = || self.shardless().into_iter();
         let started = self.on_wire.values().map(|request| request.started).min();
         let taken_apart: usize = self.at_work.values().map(|work| work.originals.len()).sum();
         QueueStatistics {
@@ -57,7 +56,12 @@ impl Pipeline {
             oldest_request_ms: started.map(|started| millis(now.since(started))),
             kinesis_records_resharding: taken_apart + self.misplaced.len(),
             kinesis_records_in_halves: self.resend.iter().map(Vec::len).sum(),
+            waits_for_connection: false,
         }
+    }
+
+    fn shardless(&self) -> [&Lane; 2] {
+        [HOLDING, UNPREDICTED].map(|id| self.lane(id))
     }
 }
 
@@ -71,7 +75,7 @@ fn look_at(lane: &mut Lane, now: Time) -> ShardStatistics {
         queued_kinesis_records: lane.queue().len(),
         queued_bytes: lane.queued_bytes(),
         drain_ms: if lane.queue().is_empty() { 0.0 } else { millis(lane.backlog(Duration::ZERO, now)) },
-        oldest_ms: lane.head().map(|head| millis(now.since(head.members.base()))),
+        oldest_ms: lane.oldest().map(|arrived| millis(now.since(arrived))),
         refuses_puts: lane.refused,
         ..ShardStatistics::default()
     }

@@ -35,6 +35,8 @@ const MANY_SHARDS: f64 = 10_000.0;
 #[derive(Debug)]
 pub(super) struct OnWire {
     pub(super) started: Time,
+    /// When the oldest of its user records arrived.
+    pub(super) oldest: Option<Time>,
     pub(super) entries: Vec<(LaneId, Sealed)>,
 }
 
@@ -261,14 +263,17 @@ impl Pipeline {
     /// When the oldest undecided user record arrived, if there is one.
     #[must_use]
     pub fn oldest(&self) -> Option<Time> {
-        let open = self.lanes.iter().filter_map(|lane| lane.open.as_ref().map(|open| open.arrived()));
-        let queued = self.lanes.iter().filter_map(Lane::head);
-        let requests = self.on_wire.values().map(|request| &request.entries).chain(&self.resend);
-        let in_requests = requests.flatten().map(|(_, sealed)| sealed);
+        self.lanes.iter().filter_map(Lane::oldest).chain(self.oldest_outside()).min()
+    }
+
+    /// Of what is in no lane.
+    pub(super) fn oldest_outside(&self) -> Option<Time> {
+        let on_wire = self.on_wire.values().filter_map(|request| request.oldest);
+        let halves = self.resend.iter().flatten().map(|(_, sealed)| sealed);
         let misplaced = self.misplaced.iter().map(|misplaced| &misplaced.sealed);
         let taken_apart = self.at_work.values().flat_map(|work| &work.originals);
-        let sealed = queued.chain(in_requests).chain(misplaced).chain(taken_apart);
-        sealed.map(|sealed| sealed.members.base()).chain(open).min()
+        let sealed = halves.chain(misplaced).chain(taken_apart);
+        sealed.map(|sealed| sealed.members.base()).chain(on_wire).min()
     }
 
     // The way to the ring.

@@ -140,9 +140,11 @@ impl ReportBatch {
             stored: self.stored == Stored::Yes,
             expired: self.failure == Some(Failure::Expired),
             attempts: self.history.total,
+            first_attempt: self.history.tries.first().map(|attempt| attempt.start),
+            dropped_waits: self.history.dropped_waits(),
             now: self.decided,
         };
-        metrics.decide(&decided, self.history.tries.iter().map(|attempt| (attempt.start, attempt.end)));
+        metrics.decide(&decided, self.history.waits());
     }
 
     /// The report at `position`.

@@ -28,7 +28,7 @@ impl Pipeline {
     /// The answer to a request of [`Pipeline::poll_transmit`]. Then drain all outputs.
     pub fn handle_put_records(&mut self, id: RequestId, outcome: PutRecordsOutcome, now: Time) {
         // An answer after an abort finds its user records reported.
-        let Some(OnWire { started, entries }) = self.on_wire.remove(&id) else { return };
+        let Some(OnWire { started, entries, .. }) = self.on_wire.remove(&id) else { return };
         self.measure_call(&entries, &outcome, now.since(started));
         match outcome {
             Err(failure) => self.handle_failed_call(entries, &failure, started, now),

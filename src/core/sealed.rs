@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::ErrorCode;
-use crate::metrics::DataSizes;
+use crate::metrics::{DataSizes, StatisticSet};
 use crate::record::{HashKey, ShardId};
 use crate::time::Time;
 use crate::wire::{KinesisRecord, Payload, UserRecordRef};
@@ -185,9 +185,28 @@ pub(super) struct Try {
 pub(super) struct History {
     pub(super) tries: Vec<Try>,
     pub(super) total: u32,
+    /// Of those that are not kept: the milliseconds waited before each, and the end of the last one.
+    dropped: Option<Box<(StatisticSet, Time)>>,
 }
 
 impl History {
+    /// How long it waited before each attempt that is kept, but the first.
+    pub(super) fn waits(&self) -> impl Iterator<Item = Duration> + Clone + '_ {
+        self.tries.iter().enumerate().skip(1).map(|(place, attempt)| attempt.start.since(self.end_before(place)))
+    }
+
+    /// The milliseconds that it waited before those that are not kept.
+    pub(super) fn dropped_waits(&self) -> StatisticSet {
+        self.dropped.as_ref().map(|dropped| dropped.0).unwrap_or_default()
+    }
+
+    /// The end of the attempt before the one at `place`.
+    fn end_before(&self, place: usize) -> Time {
+        let kept = place.checked_sub(1).and_then(|place| self.tries.get(place)).map(|attempt| attempt.end);
+        let dropped = self.dropped.as_ref().map(|dropped| dropped.1).filter(|_| place == KEPT);
+        dropped.or(kept).unwrap_or_default()
+    }
+
     /// What failed last, other than by expiry.
     pub(super) fn last_error(&self) -> Option<&(ErrorCode, Arc<str>)> {
         let mut errors = self.tries.iter().rev().filter_map(|attempt| attempt.error.as_ref());
@@ -196,7 +215,11 @@ impl History {
 
     pub(super) fn push(&mut self, attempt: Try) {
         if self.tries.len() == 2 * KEPT {
-            self.tries.remove(KEPT);
+            let dropped = self.tries.remove(KEPT);
+            let before = self.end_before(KEPT);
+            let (waits, end) = &mut **self.dropped.get_or_insert_default();
+            waits.merge(&StatisticSet::of(dropped.start.since(before).as_secs_f64() * 1e3, 1));
+            *end = dropped.end;
         }
         self.tries.push(attempt);
         self.total = self.total.saturating_add(1);
@@ -370,6 +393,9 @@ mod tests {
         }
         let starts: Vec<u64> = history.tries.iter().map(|attempt| attempt.start.as_nanos() / 1_000_000).collect();
         assert_eq!(history.total, 100);
+        // One millisecond before each but the first.
+        assert_eq!(history.waits().map(|wait| wait.as_millis()).collect::<Vec<_>>(), [1; 29]);
+        assert_eq!((history.dropped_waits().count, history.dropped_waits().sum), (70, 70.0));
         assert_eq!(starts[..15], (0..15).collect::<Vec<_>>());
         assert_eq!(starts[15..], (85..100).collect::<Vec<_>>());
     }

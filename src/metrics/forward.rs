@@ -3,7 +3,7 @@
 //! what the accumulators count, at the same moment; the recorder adds up by itself.
 //!
 //! A recorder is foreign code: [`guarded`] is the only way to it. It is called under the stream's metrics lock, never under the
-//! stream's own; it must not ask the same producer for its metrics.
+//! stream's own; it must not call the producer.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -135,6 +135,11 @@ impl StreamHandles {
         if let Some(counter) = self.errors.get(key) {
             increment(counter, 1);
         }
+    }
+
+    /// It is counted with others from now on.
+    pub(super) fn forget_error(&mut self, key: &(ErrorCode, Option<ShardId>)) {
+        self.errors.remove(key);
     }
 
     /// A value of a distribution, `count` times; times are in microseconds.
@@ -319,10 +324,19 @@ mod tests {
         let code = ErrorCode::new("InternalFailure");
         let attempted = Measurement::Attempted { shard: Some(shard.clone()), user_records: 1, answer: Some(Err(code)) };
         metrics.measure(attempted, now);
-        let (base, data) = (Time::ZERO, Default::default());
-        let decided =
-            Decided { shard: Some(&shard), base, arrivals: &[0], data, stored: false, expired: true, attempts: 1, now };
-        metrics.decide(&decided, [(Time::from_millis(5), now)].into_iter());
+        let decided = Decided {
+            shard: Some(&shard),
+            base: Time::ZERO,
+            arrivals: &[0],
+            data: Default::default(),
+            stored: false,
+            expired: true,
+            attempts: 1,
+            first_attempt: Some(Time::from_millis(5)),
+            dropped_waits: StatisticSet::default(),
+            now,
+        };
+        metrics.decide(&decided, std::iter::empty());
     }
 
     fn count_of(metrics: &StreamMetrics, metric: Metric) -> u64 {

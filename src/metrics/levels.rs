@@ -16,7 +16,8 @@ use crate::record::ShardId;
 pub struct MetricValues {
     /// The metric.
     pub metric: Metric,
-    /// The error code, for [`Metric::ErrorsByCode`]; without one, all codes together.
+    /// The error code, for [`Metric::ErrorsByCode`]; without one, all codes of the producer together (for a stream or a shard see
+    /// [`Metric::AllErrors`]).
     pub error_code: Option<ErrorCode>,
     /// The stream's name or ARN; without one, all streams together.
     pub stream: Option<Arc<str>>,

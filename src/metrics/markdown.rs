@@ -36,7 +36,7 @@ const NOTES: &str = "
   shard keeps the handles that it got when it was first used.
 - `stream` is the name or ARN that the stream was opened with. `shard` is empty where no shard is known (a whole call failed, say);
   to Prometheus that is the same as no label. `result` is `stored` or `failed`, `error_code` the service's or the library's code.
-- `kinesis_producer_user_records_pending` is the number at every moment; the KPL's metric looks at it every 200 ms.
+- `kinesis_producer_user_records_pending` is the number when the stream last did something (sent, was answered, woke up); the KPL's metric looks at it every 200 ms.
 - A histogram has one value for each user record (retries, and the times of buffering and in all), Kinesis record or call. The times
   of up to 16 user records stand for all in their Kinesis record. Beyond 4,096 values a second, one stands for two, then for four,
   and so on: recorders keep each value apart until they are read. Only counters count exactly.
@@ -45,7 +45,7 @@ const NOTES: &str = "
   its `with_recommended_naming` would have them.
 - Up to 1,024 shards of a stream at a time, 64 error codes, and 1,024 pairs of them have series of their own; the rest goes to the
   empty `shard` and the code `Other`. A recorder keeps the series of shards that are no more until the process ends.
-- A recorder that panics costs nothing but what it was told. It must not call `Producer::metrics`, which waits for it.
+- A recorder that panics costs nothing but what it was told. It must not call the producer, most of whose functions wait for it.
 ";
 
 /// The text of `METRICS.md`.

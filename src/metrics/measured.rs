@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::statistic_set::StatisticSet;
 use crate::error::ErrorCode;
 use crate::record::ShardId;
 use crate::time::Time;
@@ -67,6 +68,10 @@ pub struct Decided<'a> {
     pub expired: bool,
     /// How often they were tried, expiry included.
     pub attempts: u32,
+    /// When the first of them began.
+    pub first_attempt: Option<Time>,
+    /// The milliseconds waited before attempts that are not remembered one by one.
+    pub dropped_waits: StatisticSet,
     /// When they were decided.
     pub now: Time,
 }

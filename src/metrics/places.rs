@@ -73,6 +73,8 @@ pub(super) struct Places {
     codes: BTreeSet<ErrorCode>,
     /// The second in which idle shards were last looked for.
     searched: Option<u64>,
+    /// The same for errors.
+    searched_errors: Option<u64>,
     pub(super) handles: StreamHandles,
 }
 
@@ -85,6 +87,7 @@ impl Places {
             errors: BTreeMap::new(),
             codes: BTreeSet::new(),
             searched: None,
+            searched_errors: None,
             handles,
         }
     }
@@ -126,11 +129,27 @@ impl Places {
         look.load = bytes.max(load(look.offered_records_per_second, look.limit_records_per_second));
     }
 
+    /// Those of shards that had none for a minute count for the stream from then on.
+    fn forget_idle_errors(&mut self, second: u64) {
+        if self.searched_errors == Some(second) {
+            return;
+        }
+        self.searched_errors = Some(second);
+        let idle = self.errors.extract_if(.., |(_, shard), errors| shard.is_some() && errors.is_idle(second));
+        for ((code, shard), errors) in idle.collect::<Vec<_>>() {
+            self.errors.entry((code.clone(), None)).or_default().inherit(&errors);
+            self.handles.forget_error(&(code, shard));
+        }
+    }
+
     /// Counts an error by its code.
     pub(super) fn add_error(&mut self, code: &ErrorCode, shard: Option<&ShardId>, second: u64) {
         let known = self.codes.contains(code) || (self.codes.len() < MAX_CODES && self.codes.insert(code.clone()));
         let code = if known { code.clone() } else { ErrorCode::new(OTHER_CODES) };
         let mut key = (code, shard.cloned());
+        if !self.errors.contains_key(&key) && self.errors.len() >= MAX_ERRORS {
+            self.forget_idle_errors(second);
+        }
         if !self.errors.contains_key(&key) && self.errors.len() >= MAX_ERRORS {
             // There is always room for these: one a code.
             key.1 = None;

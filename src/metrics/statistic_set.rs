@@ -24,6 +24,12 @@ impl StatisticSet {
         StatisticSet { count, sum: value * count as f64, min: value, max: value }
     }
 
+    /// Each value, `count` times.
+    #[must_use]
+    pub(crate) fn times(&self, count: u64) -> StatisticSet {
+        StatisticSet { count: self.count * count, sum: self.sum * count as f64, ..*self }
+    }
+
     /// The average; 0 if there are no values.
     #[must_use]
     pub fn mean(&self) -> f64 {

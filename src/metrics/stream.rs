@@ -33,7 +33,7 @@ pub struct StreamMetrics {
     /// From the put to the decision, which is no metric of the KPL's.
     total_time: Distribution,
     hot_keys: HotKeys,
-    /// How many user records were pending when that was last looked at.
+    /// How many user records were pending when that was last told, and when they were last looked at.
     pending: (u64, Time),
 }
 
@@ -83,8 +83,10 @@ impl StreamMetrics {
         }
     }
 
-    /// So many user records are pending now. All the looks that were missed since the last one saw as many as that.
-    pub fn pending(&mut self, count: u64, now: Time) {
+    /// So many user records are pending now, and `most` were a moment ago, before some were decided. The looks that were missed
+    /// since this was last said saw as many on the way from then to `most`, for nothing is decided in between, or none if there
+    /// were none: the first put is told at once.
+    pub fn pending(&mut self, most: u64, count: u64, now: Time) {
         let (before, mut looked) = self.pending;
         let missed = (now.since(looked).as_nanos() / PENDING_INTERVAL.as_nanos()) as u64;
         let old = missed.saturating_sub(PENDING_SAMPLES);
@@ -93,13 +95,17 @@ impl StreamMetrics {
             let (values, second) = (StatisticSet::of(value as f64, times), second_of(looked));
             self.places.of(None, second).add(Metric::UserRecordsPending, &values, second);
         };
+        let seen = |number: u64| match before {
+            0 if number < missed => 0,
+            _ => (before as f64 + (most as f64 - before as f64) * number as f64 / missed as f64) as u64,
+        };
         if old > 0 {
-            look(before, old);
+            look(seen(old / 2), old);
         }
-        for left in (0..missed - old).rev() {
-            look(if left == 0 { count } else { before }, 1);
+        for number in old + 1..=missed {
+            look(seen(number), 1);
         }
-        self.pending = (if missed > 0 { count } else { before }, looked);
+        self.pending = (count, looked);
     }
 
     /// Something happened on the way to the service.
@@ -149,9 +155,10 @@ impl StreamMetrics {
         }
     }
 
-    /// User records were decided, after attempts from … to.
-    pub fn decide(&mut self, decided: &Decided<'_>, tries: impl Iterator<Item = (Time, Time)> + Clone) {
-        let Decided { shard, base, arrivals, data, stored, expired, attempts, now } = *decided;
+    /// User records were decided; `waits` are the times before their further attempts.
+    pub fn decide(&mut self, decided: &Decided<'_>, waits: impl Iterator<Item = Duration> + Clone) {
+        let Decided { shard, base, arrivals, data, stored, expired, attempts, first_attempt, dropped_waits, now } =
+            *decided;
         let (second, count) = (second_of(now), arrivals.len() as u64);
         let place = self.places.of(shard, second);
         place.add(Metric::UserRecordsPut, &flag(stored, count), second);
@@ -165,21 +172,22 @@ impl StreamMetrics {
         }
         let retries = attempts.saturating_sub(1);
         place.add(Metric::RetriesPerRecord, &StatisticSet::of(f64::from(retries), count), second);
-        let first = tries.clone().next().map(|(start, _)| start);
-        let waits = tries.clone().zip(tries.skip(1)).map(|((_, end), (start, _))| start.since(end));
-        for wait in waits.clone() {
-            place.add(Metric::BufferingTime, &StatisticSet::of(millis(wait), count), second);
-        }
-        if let Some(start) = first {
-            place.add(Metric::BufferingTime, &waited(base, arrivals, start), second);
+        let further = waits.clone().map(|wait| StatisticSet::of(millis(wait), count));
+        let dropped = dropped_waits.times(count);
+        let first = first_attempt.map(|start| waited(base, arrivals, start));
+        for values in further.chain([dropped]).chain(first) {
+            place.add(Metric::BufferingTime, &values, second);
         }
         self.places.handles.pending(-(count as i64));
         self.spread(Metric::RetriesPerRecord, u64::from(retries), count, now);
         for wait in waits {
             self.spread(Metric::BufferingTime, micros(wait), count, now);
         }
+        if dropped.count > 0 {
+            self.spread(Metric::BufferingTime, (dropped.mean() * 1e3) as u64, dropped.count, now);
+        }
         for (arrival, weight) in sampled(base, arrivals) {
-            if let Some(start) = first {
+            if let Some(start) = first_attempt {
                 self.spread(Metric::BufferingTime, micros(start.since(arrival)), weight, now);
             }
             self.total_time.add(micros(now.since(arrival)), weight, now);
@@ -299,12 +307,73 @@ fn waited(base: Time, arrivals: &[u32], start: Time) -> StatisticSet {
     StatisticSet { count: arrivals.len() as u64, sum: sum.max(0.0), min: since(*last), max: since(*first) }
 }
 
-/// Some of the arrivals, evenly taken, and how many each stands for.
+/// Some of the arrivals, and how many each stands for: the first and the last for themselves, the others evenly taken.
 fn sampled(base: Time, arrivals: &[u32]) -> impl Iterator<Item = (Time, u64)> + '_ {
-    let (count, samples) = (arrivals.len(), arrivals.len().min(SAMPLES));
-    (0..samples).filter_map(move |sample| {
-        let (from, to) = (sample * count / samples, (sample + 1) * count / samples);
-        let arrival = arrivals.get(usize::midpoint(from, to - 1))?;
-        Some((base + Duration::from_micros((*arrival).into()), (to - from) as u64))
+    let between = arrivals.len().saturating_sub(2);
+    let samples = between.min(SAMPLES - 2);
+    let evenly = (0..samples).map(move |sample| {
+        let (from, to) = (sample * between / samples, (sample + 1) * between / samples);
+        (1 + usize::midpoint(from, to - 1), (to - from) as u64)
+    });
+    let ends = [Some(0), arrivals.len().checked_sub(1)].into_iter().flatten().take(arrivals.len());
+    ends.map(|place| (place, 1)).chain(evenly).filter_map(move |(place, weight)| {
+        let arrival = arrivals.get(place)?;
+        Some((base + Duration::from_micros((*arrival).into()), weight))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(metrics: &StreamMetrics, metric: Metric) -> StatisticSet {
+        let readings = metrics.read(None, Time::from_millis(1_000_000));
+        readings.iter().find(|reading| reading.metric == metric).expect("it had a value").values
+    }
+
+    #[test]
+    fn pending_user_records_between_two_events_are_those_on_the_way() {
+        let mut metrics = StreamMetrics::new("orders", Time::ZERO);
+        // Nothing for a minute, then one put, and 50,000 more in the ten seconds before they are sent and stored together.
+        metrics.pending(1, 1, Time::from_millis(60_000));
+        metrics.pending(50_001, 0, Time::from_millis(70_000));
+        let values = of(&metrics, Metric::UserRecordsPending);
+        assert_eq!((values.count, values.max), (350, 50_001.0));
+        let ramp = (values.sum - 1.0) / 50.0;
+        assert!((25_000.0..26_000.0).contains(&ramp), "{ramp}");
+        metrics.pending(0, 0, Time::from_millis(80_000));
+        assert_eq!(of(&metrics, Metric::UserRecordsPending).sum, values.sum);
+    }
+
+    #[test]
+    fn the_first_and_the_last_arrival_are_among_the_samples() {
+        let mut arrivals = vec![99_000; 1_000];
+        arrivals[0] = 0;
+        let samples: Vec<(Time, u64)> = sampled(Time::ZERO, &arrivals).collect();
+        assert_eq!((samples.len(), samples.iter().map(|(_, weight)| weight).sum::<u64>()), (SAMPLES, 1_000));
+        assert_eq!(samples[0], (Time::ZERO, 1));
+        for few in 0..=20 {
+            let weights = sampled(Time::ZERO, &arrivals[..few]).map(|(_, weight)| weight).sum::<u64>();
+            assert_eq!(weights, few as u64);
+        }
+    }
+
+    #[test]
+    fn idle_errors_make_room_for_those_of_other_shards() {
+        let mut metrics = StreamMetrics::new("orders", Time::ZERO);
+        let attempted = |shard: u32| Measurement::Attempted {
+            shard: Some(ShardId::new(&shard.to_string())),
+            user_records: 1,
+            answer: Some(Err(ErrorCode::new("ProvisionedThroughputExceededException"))),
+        };
+        for shard in 0..2_000 {
+            metrics.measure(attempted(shard), Time::ZERO);
+        }
+        let now = Time::from_millis(120_000);
+        metrics.measure(attempted(7_777), now);
+        let errors: Vec<Reading> =
+            metrics.read(None, now).into_iter().filter(|reading| reading.error_code.is_some()).collect();
+        assert_eq!(errors.iter().map(|reading| reading.values.count).sum::<u64>(), 2_001);
+        assert!(errors.iter().any(|reading| reading.shard == Some(ShardId::new("7777"))), "{errors:?}");
+    }
 }

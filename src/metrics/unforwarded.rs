@@ -34,6 +34,9 @@ impl StreamHandles {
     pub(super) fn error(&mut self, _: &(ErrorCode, Option<ShardId>)) {}
 
     #[inline]
+    pub(super) fn forget_error(&mut self, _: &(ErrorCode, Option<ShardId>)) {}
+
+    #[inline]
     pub(super) fn record(&mut self, _: Metric, _: u64, _: u64, _: u64) {}
 
     #[inline]

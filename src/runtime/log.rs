@@ -46,41 +46,14 @@ impl Limit {
 }
 
 impl Log {
-    pub(crate) fn write(&mut self, stream: &str, event: &Event, now: Time) {
+    /// Whether to write about `event` now; gives the number of those left out since the last line.
+    pub(crate) fn pass(&mut self, event: &Event, now: Time) -> Option<u64> {
         match event {
-            Event::Throttled(shard) => {
-                if let Some(left_out) = self.throttled.pass(1, now) {
-                    let shard = shown(shard.as_ref());
-                    warn!(
-                        stream,
-                        shard,
-                        left_out,
-                        "shard is throttled: its rate is lowered; if this stays, the stream needs more shards or keys that spread better"
-                    );
-                }
-            }
-            Event::BackedOff { code, message, pause } => {
-                if let Some(left_out) = self.backed_off.pass(1, now) {
-                    warn!(stream, %code, words = %message, ?pause, left_out, "calls fail: the stream is backed off, nothing is lost before record_ttl");
-                }
-            }
-            Event::Recovered => info!(stream, "calls succeed again"),
-            Event::MapInstalled { shards, changed } => info!(stream, shards, changed, "shard map is in use"),
-            Event::MapFailed { code, message, have_map } => {
-                if let Some(left_out) = self.map_failed.pass(1, now) {
-                    warn!(stream, %code, words = %message, have_map, left_out, "shard map cannot be read: without it, only user records of one key share an aggregate; is kinesis:ListShards allowed?");
-                }
-            }
-            Event::Failed { shard, failure, error, user_records } => {
-                let Some(left_out) = self.limit_of(failure).pass(*user_records as u64, now) else { return };
-                let shard = shown(shard.as_ref());
-                let last_code = error.as_ref().map_or("", |(code, _)| code.as_str());
-                let words = error.as_ref().map_or("", |(_, words)| &**words);
-                warn!(
-                    stream, shard, code = %failure, last_code, words, user_records, left_out,
-                    "user records failed, and their reports say so: {}", advice(failure)
-                );
-            }
+            Event::Throttled(_) => self.throttled.pass(1, now),
+            Event::BackedOff { .. } => self.backed_off.pass(1, now),
+            Event::MapFailed { .. } => self.map_failed.pass(1, now),
+            Event::Failed { failure, user_records, .. } => self.limit_of(failure).pass(*user_records as u64, now),
+            Event::Recovered | Event::MapInstalled { .. } => Some(0),
         }
     }
 
@@ -88,6 +61,38 @@ impl Log {
         let kind = failure.to_string();
         let known = self.failed.contains_key(&kind) || self.failed.len() < KINDS_OF_FAILURE;
         self.failed.entry(if known { kind } else { String::new() }).or_default()
+    }
+}
+
+/// Writes a line. That is anybody's code: it runs without any lock.
+pub(crate) fn write(stream: &str, event: &Event, left_out: u64) {
+    match event {
+        Event::Throttled(shard) => {
+            let shard = shown(shard.as_ref());
+            warn!(
+                stream,
+                shard,
+                left_out,
+                "shard is throttled: its rate is lowered; if this stays, the stream needs more shards or keys that spread better"
+            );
+        }
+        Event::BackedOff { code, message, pause } => {
+            warn!(stream, %code, words = %message, ?pause, left_out, "calls fail: the stream is backed off, nothing is lost before record_ttl");
+        }
+        Event::Recovered => info!(stream, "calls succeed again"),
+        Event::MapInstalled { shards, changed } => info!(stream, shards, changed, "shard map is in use"),
+        Event::MapFailed { code, message, have_map } => {
+            warn!(stream, %code, words = %message, have_map, left_out, "shard map cannot be read: without it, only user records of one key share an aggregate; is kinesis:ListShards allowed?");
+        }
+        Event::Failed { shard, failure, error, user_records } => {
+            let shard = shown(shard.as_ref());
+            let last_code = error.as_ref().map_or("", |(code, _)| code.as_str());
+            let words = error.as_ref().map_or("", |(_, words)| &**words);
+            warn!(
+                stream, shard, code = %failure, last_code, words, user_records, left_out,
+                "user records failed, and their reports say so: {}", advice(failure)
+            );
+        }
     }
 }
 
@@ -119,7 +124,8 @@ fn advice(failure: &Failure) -> &'static str {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::cell::RefCell;
+    use std::sync::Once;
 
     use tracing::field::{Field, Visit};
     use tracing::span::{Attributes, Id, Record};
@@ -128,9 +134,13 @@ pub(super) mod tests {
     use super::*;
     use crate::error::ErrorCode;
 
-    /// Keeps the lines.
-    #[derive(Clone, Default)]
-    pub(in crate::runtime) struct Lines(pub(in crate::runtime) Arc<Mutex<Vec<String>>>);
+    thread_local! {
+        static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// Keeps the lines of each thread. It is the process's subscriber: one for a thread alone may miss lines while others come
+    /// and go.
+    struct Lines;
 
     impl Subscriber for Lines {
         fn enabled(&self, _: &Metadata<'_>) -> bool {
@@ -150,10 +160,19 @@ pub(super) mod tests {
             }
             let mut text = Text(String::new());
             event.record(&mut text);
-            self.0.lock().unwrap().push(text.0);
+            LINES.with_borrow_mut(|lines| lines.push(text.0));
         }
         fn enter(&self, _: &Id) {}
         fn exit(&self, _: &Id) {}
+    }
+
+    /// The lines that `write` writes.
+    pub(crate) fn lines_of(write: impl FnOnce()) -> Vec<String> {
+        static SUBSCRIBED: Once = Once::new();
+        SUBSCRIBED.call_once(|| tracing::subscriber::set_global_default(Lines).expect("no other test sets one"));
+        LINES.take();
+        write();
+        LINES.take()
     }
 
     fn failed(code: &str, user_records: usize) -> Event {
@@ -165,16 +184,21 @@ pub(super) mod tests {
         }
     }
 
+    fn tell(log: &mut Log, event: &Event, millis: u64) {
+        if let Some(left_out) = log.pass(event, Time::from_millis(millis)) {
+            write("orders", event, left_out);
+        }
+    }
+
     #[test]
     fn a_failure_is_one_line_that_says_where_why_and_what_to_do() {
-        let (lines, mut log) = (Lines::default(), Log::default());
-        tracing::subscriber::with_default(lines.clone(), || {
-            log.write("orders", &failed("AccessDeniedException", 3), Time::ZERO);
-            log.write("orders", &failed("AccessDeniedException", 4), Time::from_millis(9_999));
-            log.write("orders", &failed("ResourceNotFoundException", 5), Time::from_millis(9_999));
-            log.write("orders", &failed("AccessDeniedException", 6), Time::from_millis(10_000));
+        let mut log = Log::default();
+        let lines = lines_of(|| {
+            tell(&mut log, &failed("AccessDeniedException", 3), 0);
+            tell(&mut log, &failed("AccessDeniedException", 4), 9_999);
+            tell(&mut log, &failed("ResourceNotFoundException", 5), 9_999);
+            tell(&mut log, &failed("AccessDeniedException", 6), 10_000);
         });
-        let lines = lines.0.lock().unwrap();
         assert_eq!(lines.len(), 3, "{lines:?}");
         for part in ["orders", "shardId-7", "code=AccessDeniedException", "not you", "user_records=3", "left_out=0"] {
             assert!(lines[0].contains(part), "{part} in {}", lines[0]);
@@ -187,7 +211,7 @@ pub(super) mod tests {
     fn failures_of_any_number_of_kinds_take_bounded_memory() {
         let mut log = Log::default();
         for n in 0..1000 {
-            log.write("orders", &failed(&format!("Code{n}"), 1), Time::ZERO);
+            let _ = log.pass(&failed(&format!("Code{n}"), 1), Time::ZERO);
         }
         assert_eq!(log.failed.len(), KINDS_OF_FAILURE + 1);
     }

@@ -13,7 +13,9 @@ use crate::time::Time;
 #[derive(Default)]
 pub(super) struct Measured {
     received: u64,
+    /// Undecided now, and before these were decided.
     pending: usize,
+    most_pending: usize,
     measurements: Vec<Measurement>,
     decided: Vec<Arc<ReportBatch>>,
 }
@@ -30,6 +32,7 @@ impl Measured {
         Measured {
             received: received - std::mem::replace(counted, received),
             pending,
+            most_pending: pending + decided.iter().map(|batch| batch.members().len()).sum::<usize>(),
             measurements: std::iter::from_fn(|| pipeline.poll_measurement()).collect(),
             decided,
         }
@@ -44,7 +47,7 @@ impl StreamShared {
             metrics.received(measured.received, now);
             measured.measurements.into_iter().for_each(|measurement| metrics.measure(measurement, now));
             measured.decided.iter().for_each(|batch| batch.measure(&mut metrics));
-            metrics.pending(measured.pending as u64, now);
+            metrics.pending(measured.most_pending as u64, measured.pending as u64, now);
         });
         if catch_unwind(count).is_err() {
             tracing::error!(stream = %self.name, "metrics lack what was counted a moment ago, because of a bug");
@@ -84,11 +87,18 @@ impl StreamShared {
         let mut look = state.pipeline.look(now);
         look.state = if state.closed { StreamState::Closed } else { StreamState::Open };
         (look.undecided_records, look.undecided_bytes) = state.held;
+        look.queues.waits_for_connection = state.in_line;
         drop(state);
         for first in (0..).step_by(SLICE) {
             let shards = self.enter(|pipeline, now| pipeline.look_at_shards(first, SLICE, now));
             let Some(shards) = shards.flatten() else { break };
-            look.shards.extend(shards.into_iter().map(|(id, shard)| (id.to_string(), shard)));
+            for (id, shard) in shards {
+                look.queues.open_user_records += shard.open_user_records;
+                look.queues.queued_kinesis_records += shard.queued_kinesis_records;
+                look.queues.queued_bytes += shard.queued_bytes;
+                look.oldest_ms = look.oldest_ms.into_iter().chain(shard.oldest_ms).max_by(f64::total_cmp);
+                look.shards.insert(id.to_string(), shard);
+            }
         }
         self.lock_metrics().add_to(&mut look, now);
         look

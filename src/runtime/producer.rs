@@ -107,10 +107,10 @@ impl ProducerShared {
 
     /// The stream of this name or ARN, opened at its first use.
     pub(crate) fn stream(&self, name: &str) -> Arc<StreamShared> {
-        let mut streams = self.streams();
-        if let Some(stream) = streams.get(name) {
+        if let Some(stream) = self.streams().get(name) {
             return Arc::clone(stream);
         }
+        // Without the lock: a new stream tells the application's recorder of its metrics, and that is foreign code.
         let config = self.config.for_stream(name);
         let share = config.max_outstanding_records.is_some() || config.max_outstanding_bytes.is_some();
         let share = share.then(|| {
@@ -121,6 +121,10 @@ impl ProducerShared {
         let seed = fastrand::u64(..);
         let stream = StreamShared::new(name.into(), config, seed, self.clock, budgets, self.delivered.clone());
         let stream = Arc::new(stream);
+        let mut streams = self.streams();
+        if let Some(stream) = streams.get(name) {
+            return Arc::clone(stream);
+        }
         if self.closed.load(SeqCst) {
             stream.close();
         } else {

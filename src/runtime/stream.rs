@@ -3,13 +3,13 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
-use std::sync::{Arc, LockResult, Mutex, MutexGuard, TryLockError};
+use std::sync::{Arc, LockResult, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::Waker;
 
 use tokio::sync::Notify;
 
 use super::clock::Clock;
-use super::log::Log;
+use super::log::{self, Log};
 use super::measure::Measured;
 use super::prepare::{Prepared, hash_key};
 use super::reports::{Budgets, Delivery, ReportQueue};
@@ -50,6 +50,7 @@ pub(crate) struct StreamShared {
     pub(super) state: Mutex<State>,
     /// Counted after the stream's lock is released, and before reports are handed out: who has a report finds it counted.
     pub(super) metrics: Mutex<StreamMetrics>,
+    log: Mutex<Log>,
 }
 
 #[derive(Debug)]
@@ -63,7 +64,7 @@ pub(super) struct State {
     /// The driver wakes up by itself at this moment.
     armed: Time,
     /// It stands in line for a connection: when a request is due does not matter until it has one.
-    in_line: bool,
+    pub(super) in_line: bool,
     /// No more user records; the driver ends.
     pub(super) closed: bool,
     /// Puts that wait for room in a shard's queue.
@@ -71,7 +72,6 @@ pub(super) struct State {
     /// Flushes under way.
     flushes: Vec<(u64, Waker)>,
     jobs: Vec<Job>,
-    log: Log,
 }
 
 /// What is left to do once the lock is released.
@@ -117,6 +117,7 @@ impl StreamShared {
         let pipeline = Pipeline::new(config, budgets.producer.max_bytes(), seed, now);
         StreamShared {
             metrics: Mutex::new(StreamMetrics::new(&name, now)),
+            log: Mutex::default(),
             name,
             clock,
             budgets,
@@ -136,7 +137,6 @@ impl StreamShared {
                 backlogged: HashMap::new(),
                 flushes: Vec::new(),
                 jobs: Vec::new(),
-                log: Log::default(),
             }),
         }
     }
@@ -413,6 +413,16 @@ impl StreamShared {
         store_change(&self.needs_hash_keys, pipeline.needs_hash_keys());
     }
 
+    fn tell(&self, events: &[Event], now: Time) {
+        if events.is_empty() {
+            return;
+        }
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let passed: Vec<_> = events.iter().filter_map(|event| Some((event, log.pass(event, now)?))).collect();
+        drop(log);
+        passed.into_iter().for_each(|(event, left_out)| log::write(&self.name, event, left_out));
+    }
+
     /// Does what the outputs ask for, without the lock.
     fn finish(&self, after: Aftermath, now: Time) {
         self.measure(after.measured, now);
@@ -436,13 +446,7 @@ impl StreamShared {
         if after.wake_driver {
             self.wake_driver.notify_one();
         }
-        if !after.events.is_empty() {
-            let mut log = self.state.lock().map(|mut state| std::mem::take(&mut state.log)).unwrap_or_default();
-            after.events.iter().for_each(|event| log.write(&self.name, event, now));
-            if let Ok(mut state) = self.state.lock() {
-                state.log = log;
-            }
-        }
+        self.tell(&after.events, now);
     }
 }
 

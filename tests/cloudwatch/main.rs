@@ -209,6 +209,10 @@ async fn what_may_be_stored_is_not_sent_again() {
     let server = Server::start(|_, _| Answer::CloseAfterRequest).await;
     put_and_close(uploads_to(&server, &service)).await;
     assert_eq!(server.received().len(), 1);
+    let failed = || Answer::Reply(500, "application/cbor", "smithy-protocol: rpc-v2-cbor\r\n".to_owned(), vec![0xA0]);
+    let server = Server::start(move |_, _| failed()).await;
+    put_and_close(uploads_to(&server, &service)).await;
+    assert_eq!(server.received().len(), 1, "nobody knows what a 500 has stored");
 }
 
 #[tokio::test]

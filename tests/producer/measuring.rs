@@ -38,6 +38,20 @@ fn kinds(statistics: &Statistics) -> Vec<FindingKind> {
     statistics.findings.iter().map(|finding| finding.kind).collect()
 }
 
+/// The first look at which it is so.
+async fn until(producer: &Producer, is_so: impl Fn(&Statistics) -> bool) -> Statistics {
+    let looks = async {
+        loop {
+            let look = producer.statistics();
+            if is_so(&look) {
+                return look;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(looks).await
+}
+
 #[tokio::test]
 async fn a_look_tells_what_is_queued_and_what_is_wrong() {
     let settings = config().max_outstanding_records(100).max_connections(1);
@@ -55,7 +69,7 @@ async fn a_look_tells_what_is_queued_and_what_is_wrong() {
     transport.requested(2).await;
     let tickets = stream.try_put_many(&vec![record(b"waits"); 99]);
     assert_eq!(tickets.accepted, 99);
-    let busy = producer.statistics();
+    let busy = until(&producer, |look| look.streams["orders"].queues.waits_for_connection).await;
     assert_eq!(kinds(&busy), [FindingKind::BudgetFull, FindingKind::ConnectionsBusy]);
     assert_eq!((busy.outstanding.records, busy.streams["orders"].undecided_records), (100, 100));
     let queues = &busy.streams["orders"].queues;
@@ -73,16 +87,7 @@ async fn a_look_tells_why_nothing_is_sent() {
     transport.always(Answer::Fails);
     let ticket = stream.try_put(record(b"data")).unwrap();
     transport.requested(3).await;
-    let look = soon(async {
-        loop {
-            let look = producer.statistics();
-            if look.streams["orders"].backoff.is_some() {
-                return look;
-            }
-            tokio::task::yield_now().await;
-        }
-    });
-    let look = look.await;
+    let look = until(&producer, |look| look.streams["orders"].backoff.is_some()).await;
     assert_eq!(kinds(&look), [FindingKind::StreamBackedOff]);
     assert!(look.findings[0].message.contains("InternalFailure: not today"), "{}", look.findings[0].message);
     transport.release();

@@ -126,7 +126,8 @@ pub unsafe extern "C" fn kp_metrics_shard(metrics: *const kp_metrics_t, row: usi
     })
 }
 
-/// The error code, for ErrorsByCode; NULL for all codes together, and for every other metric.
+/// The error code, for ErrorsByCode; NULL for all codes of the producer together (for a stream or a shard see AllErrors), and for
+/// every other metric.
 ///
 /// Ownership: the metrics'. Threads: one at a time. Since: 0.1
 #[unsafe(no_mangle)]

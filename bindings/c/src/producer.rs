@@ -240,7 +240,8 @@ pub unsafe extern "C" fn kp_producer_flush(producer: *const kp_producer_t, timeo
 }
 
 /// Takes no more user records (waiting puts get KP_ERR_CLOSED), flushes, and after timeout_ms reports the rest as aborted.
-/// aborted (NULL is allowed) gets their number. The last metrics are uploaded in what is left of the time, or in two seconds more. Afterwards take what is left of the reports, then free the producer; a report
+/// aborted (NULL is allowed) gets their number. The last metrics are uploaded in what is left of the time: two seconds at least,
+/// five at most. Afterwards take what is left of the reports, then free the producer; a report
 /// callback may still be at work with the last of them until then.
 ///
 /// Errors: KP_ERR_WRONG_THREAD in the report or the statistics callback. Threads: any. Since: 0.1

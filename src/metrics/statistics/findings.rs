@@ -51,7 +51,9 @@ fn of_producer(statistics: &Statistics, findings: &mut Vec<Finding>) {
         );
     }
     let connections = &statistics.connections;
-    if connections.max > 0 && connections.in_use >= connections.max {
+    if connections.in_use >= connections.max
+        && statistics.streams.values().any(|stream| stream.queues.waits_for_connection)
+    {
         find(
             FindingKind::ConnectionsBusy,
             format!(

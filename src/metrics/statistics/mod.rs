@@ -180,6 +180,8 @@ pub struct QueueStatistics {
     pub kinesis_records_resharding: usize,
     /// Kinesis records of requests whose content was refused, which are sent again in halves.
     pub kinesis_records_in_halves: usize,
+    /// Whether a request is due and no connection is free.
+    pub waits_for_connection: bool,
 }
 
 /// Why a stream sends nothing but probes.
@@ -275,7 +277,7 @@ pub struct ShardStatistics {
     pub queued_bytes: usize,
     /// Time until they are sent at the present limit.
     pub drain_ms: f64,
-    /// How long ago its oldest queued user record was put; none if there is none.
+    /// How long ago the oldest user record that waits for it was put; none if there is none.
     pub oldest_ms: Option<f64>,
     /// Whether puts for it are refused or wait until there is room in its queue.
     pub refuses_puts: bool,

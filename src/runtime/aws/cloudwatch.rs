@@ -220,7 +220,8 @@ fn failure(
         Fate::Denied
     } else if told.status == Some(413) || (told.status == Some(400) && is_refusal(code.as_str())) {
         Fate::Refused
-    } else if told.status.is_none() && told.stored != Stored::No {
+    } else if told.stored != Stored::No && told.status != Some(503) {
+        // 503 comes before anything is stored; of other failures inside the service nobody knows.
         Fate::Unknown
     } else {
         Fate::NotStored

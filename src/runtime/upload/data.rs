@@ -123,16 +123,26 @@ impl Selection {
         };
         add(None, &self.global);
         if let Some(code) = &of.error_code {
-            add(Some(("ErrorCode".into(), code.as_str().into())), &[]);
+            add(Some(("ErrorCode".into(), told_name(code.as_str()))), &[]);
         }
         if let Some(stream) = &of.stream {
             add(Some(("StreamName".into(), Arc::clone(stream))), &self.stream);
         }
         if let Some(shard) = &of.shard {
-            add(Some(("ShardId".into(), shard.as_str().into())), &self.shard);
+            add(Some(("ShardId".into(), told_name(shard.as_str()))), &self.shard);
         }
         (shortest..=chain.len()).filter_map(|len| chain.get(..len)).map(Arc::from).collect()
     }
+}
+
+/// What a service or a proxy called something, as CloudWatch takes it: one bad value would have the whole call refused. Values are
+/// ASCII, 1 to 1,024 characters, not all blank (CloudWatch API reference, Dimension).
+fn told_name(name: &str) -> Arc<str> {
+    if name.trim().is_empty() {
+        return "Unknown".into();
+    }
+    let told = name.chars().take(255).map(|letter| if matches!(letter, ' '..='~') { letter } else { '?' });
+    told.collect::<String>().into()
 }
 
 /// Puts as many data into each call as it takes.

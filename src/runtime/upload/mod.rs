@@ -26,6 +26,8 @@ use crate::time::Time;
 
 /// What a close without time leaves to the last upload.
 const LEAST_AT_CLOSE: Duration = Duration::from_secs(2);
+/// A service that cannot be reached holds up no close for longer: programs are killed for that.
+const MOST_AT_CLOSE: Duration = Duration::from_secs(5);
 
 /// What is uploaded, and where to.
 #[derive(Debug)]
@@ -101,12 +103,12 @@ impl Uploads {
         Uploads { close_by }
     }
 
-    /// Uploads what is left, until `deadline` or for two seconds.
+    /// Uploads what is left, until `deadline`, but for two seconds at least and five at most.
     ///
     /// # Cancel safety
     /// The task goes on.
     pub(super) async fn finish(&self, deadline: Time, now: Time) {
-        let deadline = deadline.max(now + LEAST_AT_CLOSE);
+        let deadline = deadline.min(now + MOST_AT_CLOSE).max(now + LEAST_AT_CLOSE);
         self.close_by.send_replace(Some(deadline));
         self.close_by.closed().await;
     }
@@ -211,7 +213,7 @@ mod tests {
     use super::schedule::Fate;
     use super::*;
     use crate::error::ErrorCode;
-    use crate::runtime::log::tests::Lines;
+    use crate::runtime::log::tests::lines_of;
 
     fn uploads(config: &Config) -> Option<UploadSettings> {
         UploadSettings::new(config, Some(&TransportSettings::from(config)), None)
@@ -242,15 +244,13 @@ mod tests {
         };
         let failure =
             Failure { fate: Fate::Denied, code: ErrorCode::new("AccessDenied"), message: "not you".to_owned() };
-        let lines = Lines::default();
-        tracing::subscriber::with_default(lines.clone(), || {
+        let lines = lines_of(|| {
             let again = Consequence::Again(Duration::from_secs(60));
             for millis in [0, 5_000, 9_999, 10_000] {
                 uploader.tell(&failure, again, Time::from_millis(millis));
             }
             uploader.tell(&failure, Consequence::TooOld(12, Duration::from_secs(60)), Time::from_millis(10_000));
         });
-        let lines = lines.0.lock().unwrap();
         assert_eq!(lines.len(), 3, "{lines:?}");
         for part in ["code=AccessDenied", "not you", "cloudwatch:PutMetricData", "metrics_level = none", "left_out=0"] {
             assert!(lines[0].contains(part), "{part} in {}", lines[0]);
