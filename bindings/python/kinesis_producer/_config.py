@@ -9,6 +9,7 @@ from typing import Any, Optional, Union
 
 from . import _abi, errors
 from ._abi import lib
+from ._held import Held
 from ._statistics import Watcher
 from .credentials import Provider, callback
 
@@ -66,7 +67,7 @@ class Config:
         settings: Mapping[str, Setting],
         streams: Mapping[str, Mapping[str, Setting]],
         properties_file: Union[str, os.PathLike[str], None],
-        credentials: Optional[Provider],
+        credentials: Optional[Held[Provider]],
         watcher: Optional[Watcher],
     ) -> None:
         self._pointer: Optional[int] = lib.kp_config_new()
@@ -75,8 +76,7 @@ class Config:
             errors.check(lib.kp_config_load_properties_file(self._pointer, path))
         self._set_all(settings, streams)
         if credentials is not None:
-            function, finalizer, user_data = callback(credentials)
-            errors.check(lib.kp_config_set_credentials_callback(self._pointer, function, user_data, finalizer))
+            errors.check(lib.kp_config_set_credentials_callback(self._pointer, *callback(credentials), None))
         if watcher is not None:
             errors.check(lib.kp_config_set_statistics_callback(self._pointer, *watcher.callback()))
 

@@ -104,6 +104,8 @@ class Core:
         pointer = c_void_p()
         errors.check(lib.kp_producer_new(config, byref(pointer)))
         self.handle: Optional[Handle] = Handle(pointer.value or 0)
+        #: Closed or aborted, and all reports are taken. What it counted can be read for as long as there is a handle.
+        self.ended = False
         self.pid = os.getpid()
         self.numbers = itertools.count(1)
         #: Of all futures of single puts.
@@ -125,7 +127,14 @@ class Core:
             watcher.start()
 
     def use(self) -> Handle:
-        """The library's object, for one call. Raises Closed."""
+        """The library's object, for one call that needs a producer at work. Raises Closed."""
+        handle = self.handle
+        if handle is None or self.ended:
+            raise errors.from_status(errors.CODES[errors.Closed])
+        return handle
+
+    def read(self) -> Handle:
+        """The library's object, for one call that only reads. Raises Closed at the end of the interpreter."""
         handle = self.handle
         if handle is None:
             raise errors.from_status(errors.CODES[errors.Closed])
@@ -148,7 +157,7 @@ class Core:
     def abort(self) -> int:
         """Stops at once; what is undecided is reported as aborted."""
         handle = self.handle
-        if handle is None:
+        if handle is None or self.ended:
             return 0
         aborted = c_size_t()
         errors.check(lib.kp_producer_abort(handle.pointer, byref(aborted)))
@@ -158,7 +167,7 @@ class Core:
     def close(self, timeout_ms: int) -> int:
         """Flushes, then stops. Gives how many user records were aborted."""
         handle = self.handle
-        if handle is None:
+        if handle is None or self.ended:
             return 0
         aborted = c_size_t()
         errors.check(lib.kp_producer_close(handle.pointer, timeout_ms, byref(aborted)))

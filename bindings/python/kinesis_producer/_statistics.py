@@ -10,11 +10,13 @@ import itertools
 import json
 import queue
 import threading
+import weakref
 from ctypes import byref, c_void_p
 from typing import Any, Callable, Optional
 
 from . import _abi, errors
 from ._abi import lib
+from ._held import Held
 from ._log import LOGGER
 
 #: Called with statistics, on a thread of its own. What it raises is logged.
@@ -35,13 +37,14 @@ def read(producer: int) -> dict[str, Any]:
 class Watcher:
     """A function of the application's, and the thread that calls it. A look that comes while another waits takes its place.
 
-    A collected producer may be freed, and `end` called, anywhere in between: so nothing here holds a lock.
+    A collected producer may be freed, and `end` called, anywhere in between: so nothing here holds a lock. The thread and the
+    library reach this, and so it must not keep the function.
     """
 
-    def __init__(self, function: OnStatistics) -> None:
-        if not callable(function):
-            raise TypeError(f"on_statistics: a function is expected, not {type(function).__name__}")
-        self._function = function
+    def __init__(self, function: Held[OnStatistics]) -> None:
+        if not callable(function.function):
+            raise TypeError(f"on_statistics: a function is expected, not {type(function.function).__name__}")
+        self._function = weakref.ref(function)
         self._latest: Optional[bytes] = None
         self._ended = False
         #: Not empty if there is something to see.
@@ -79,13 +82,18 @@ class Watcher:
             self._news.get()
             if self._ended:
                 return
-            look, self._latest = self._latest, None
-            if look is None:
-                continue
-            try:
-                self._function(json.loads(look))
-            except BaseException:
-                LOGGER.exception("the function for statistics failed")
+            self._hand_on_latest()
+
+    def _hand_on_latest(self) -> None:
+        # On its own, so that a thread that waits keeps nothing of this alive.
+        look, self._latest = self._latest, None
+        held = self._function()
+        if look is None or held is None:
+            return
+        try:
+            held.function(json.loads(look))
+        except BaseException:
+            LOGGER.exception("the function for statistics failed")
 
 
 # By the number that goes through the library as user_data: it says itself when one is not needed any more.

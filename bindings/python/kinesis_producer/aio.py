@@ -74,16 +74,19 @@ class AsyncProducer:
 
     @property
     def counters(self) -> Counters:
-        """What was done since it was made."""
+        """What was done since it was made, also after a close."""
         return self._opened().counters
 
-    def metrics(self, name: Optional[str] = None, window: Window = None) -> list[Metric]:
-        """A metric, or all of them, of the last `window` or since the start. See `Producer.metrics`."""
-        return self._opened().metrics(name, window)
+    async def metrics(self, name: Optional[str] = None, window: Window = None) -> list[Metric]:
+        """A metric, or all of them, of the last `window` or since the start. See `Producer.metrics`.
 
-    def statistics(self) -> dict[str, Any]:
-        """A look at everything at this moment. See `Producer.statistics`."""
-        return self._opened().statistics()
+        Of many shards they are many: a thread reads them.
+        """
+        return await asyncio.to_thread(self._opened().metrics, name, window)
+
+    async def statistics(self) -> dict[str, Any]:
+        """A look at everything at this moment. See `Producer.statistics`. A thread reads it, as it may be long."""
+        return await asyncio.to_thread(self._opened().statistics)
 
     async def __aenter__(self) -> AsyncProducer:
         return await self.open()

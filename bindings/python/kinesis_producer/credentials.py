@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import weakref
 from datetime import datetime
 from typing import Callable, NamedTuple, Optional
 
 from . import _abi, errors
 from ._abi import lib
+from ._held import Held
 from ._log import LOGGER
 
 
@@ -23,14 +25,18 @@ class Credentials(NamedTuple):
 #: Called when credentials are needed, on a thread of the library, which waits for it. What it raises is logged.
 Provider = Callable[[], Credentials]
 
-# By the number that goes through the library as user_data: it says itself when one is not needed any more.
-_providers: dict[int, Provider] = {}
+# By the number that goes through the library as user_data.
+_providers: weakref.WeakValueDictionary[int, Held[Provider]] = weakref.WeakValueDictionary()
 _numbers = itertools.count(1)
 
 
 def _provide(user_data: Optional[int], place: Optional[int]) -> int:
+    held = _providers.get(user_data or 0)
+    if held is None:
+        # The producer was collected.
+        return 1
     try:
-        found = _providers[user_data or 0]()
+        found = held.function()
         expires = found.expires_at
         if expires is not None and expires.tzinfo is None:
             raise ValueError(f"expires_at: {expires} has no time zone")
@@ -44,16 +50,11 @@ def _provide(user_data: Optional[int], place: Optional[int]) -> int:
         return 1
 
 
-def _forget(user_data: Optional[int]) -> None:
-    _providers.pop(user_data or 0, None)
-
-
 _CALLBACK = _abi.CREDENTIALS_FN(_provide)
-_FINALIZER = _abi.FINALIZER_FN(_forget)
 
 
-def callback(provider: Provider) -> tuple[Optional[int], Optional[int], int]:
-    """Function, finalizer and user_data for the library."""
+def callback(provider: Held[Provider]) -> tuple[Optional[int], int]:
+    """Function and user_data for the library. They do not keep the provider."""
     number = next(_numbers)
     _providers[number] = provider
-    return _abi.address(_CALLBACK), _abi.address(_FINALIZER), number
+    return _abi.address(_CALLBACK), number

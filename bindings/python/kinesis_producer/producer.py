@@ -21,6 +21,7 @@ from ._abi import WAIT_FOREVER, CountersStruct, lib
 from ._columns import Columns, Data, HashKey, Record, record_struct
 from ._config import Config, Setting, c_text, milliseconds
 from ._core import Core, ReportFuture, deliver
+from ._held import Held
 from ._statistics import OnStatistics, Watcher
 from .credentials import Provider
 from .metrics import Metric, Window
@@ -78,7 +79,8 @@ class Producer:
     sent yet is aborted.
 
     `on_statistics` is called with `statistics()` once every `statistics_interval`, a setting that must then be given as well, on a
-    thread of its own, one call at a time. It may use the producer as it likes. What it raises is logged.
+    thread of its own, one call at a time. It may use the producer as it likes. What it raises is logged. A producer that only its
+    own functions refer to is forgotten like any other.
     """
 
     def __init__(
@@ -91,8 +93,11 @@ class Producer:
         **settings: Setting,
     ) -> None:
         _log.forward()
-        watcher = Watcher(on_statistics) if on_statistics is not None else None
-        config = Config(settings, streams or {}, properties_file, credentials, watcher)
+        # Only this object holds them: they may refer to it, and it is collected all the same.
+        self._on_statistics = Held(on_statistics) if on_statistics is not None else None
+        self._credentials = Held(credentials) if credentials is not None else None
+        watcher = Watcher(self._on_statistics) if self._on_statistics is not None else None
+        config = Config(settings, streams or {}, properties_file, self._credentials, watcher)
         self._core = Core(config.release(), watcher)
         self._streams: weakref.WeakValueDictionary[str, Stream] = weakref.WeakValueDictionary()
         _cores.add(self._core)
@@ -123,7 +128,8 @@ class Producer:
     def close(self, timeout: Timeout = None) -> int:
         """Takes no more user records, flushes, and after `timeout` aborts the rest; gives how many that were.
 
-        Afterwards every future is done, and a call of `on_statistics` has returned. Puts that wait for room raise Closed.
+        Afterwards every future is done, and a call of `on_statistics` has returned. Puts that wait for room raise Closed. What was
+        counted can still be read: `counters`, `metrics` and `statistics`.
         """
         core = self._core
         if core.pid != os.getpid():
@@ -170,10 +176,8 @@ class Producer:
 
     @property
     def counters(self) -> Counters:
-        """What was done since it was made. A producer that is gone has counted nothing."""
-        handle = self._core.handle
-        if handle is None:
-            return Counters(*[0] * len(Counters._fields))
+        """What was done since it was made, also after a close."""
+        handle = self._core.read()
         counters = CountersStruct(struct_size=ctypes.sizeof(CountersStruct))
         _raise_for(lib.kp_producer_counters(handle.pointer, byref(counters)))
         return Counters(*[getattr(counters, name) for name in Counters._fields])
@@ -183,17 +187,17 @@ class Producer:
         whole seconds, the present one included), or since the start.
 
         Each is given for the producer, every stream and every shard, and errors by code as well; what never had a value is not
-        there. Raises UnknownMetric, InvalidWindow, and Closed of a producer that is gone.
+        there. Can be read after a close as well. Raises UnknownMetric and InvalidWindow.
         """
-        handle = self._core.use()
+        handle = self._core.read()
         return metrics.read(handle.pointer, name, window)
 
     def statistics(self) -> dict[str, Any]:
         """A look at everything at this moment: queues, shards, times, hot keys, and what of it stands out (`findings`).
 
-        STATISTICS.md tells its fields. Raises Closed of a producer that is gone.
+        STATISTICS.md tells its fields. Can be read after a close as well.
         """
-        handle = self._core.use()
+        handle = self._core.read()
         return _statistics.read(handle.pointer)
 
     def __enter__(self) -> Producer:
@@ -214,7 +218,8 @@ class Producer:
             core.poller.join()
         if core.watcher is not None:
             core.watcher.end()
-        core.forget()
+        # Its threads have stopped. The object itself stays, to be read, until this one goes.
+        core.ended = True
 
 
 class Stream:
@@ -345,13 +350,13 @@ def _raise_for(status: int) -> None:
         raise errors.from_status(status)
 
 
-# Those that run, for the end of the interpreter.
+# Those that there are, for the end of the interpreter.
 _cores: weakref.WeakSet[Core] = weakref.WeakSet()
 
 
 def _forgotten(core: Core) -> None:
     """A producer was collected without being closed."""
-    if core.pid == os.getpid() and core.handle is not None:
+    if core.pid == os.getpid() and core.handle is not None and not core.ended:
         core.abort()
         core.forget()
         # Last, because a filter may make an exception of it.

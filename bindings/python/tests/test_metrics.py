@@ -9,10 +9,13 @@ import logging
 import subprocess
 import sys
 import threading
+import time
+import warnings
+import weakref
 from concurrent.futures import Future
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 import pytest
 
@@ -91,11 +94,87 @@ def test_statistics_are_what_the_schema_says(producer: kp.Producer, stream_name:
     assert look["streams"][stream_name]["state"] == "open"
 
 
-def test_a_producer_that_is_gone_says_closed(producer: kp.Producer) -> None:
-    producer.close()
-    for use in (producer.metrics, producer.statistics):
-        with pytest.raises(kp.Closed):
-            use()
+def final_numbers(counters: kp.Counters, metrics: list[kp.Metric], look: dict[str, Any]) -> list[float]:
+    assert is_statistics(look)
+    assert look["counters"]["user_records_stored"] == counters.user_records_stored
+    return [counters.user_records_received, counters.user_records_stored, metrics[0].sum]
+
+
+@pytest.mark.parametrize("window", [None, 60])
+def test_the_final_numbers_are_read_after_the_end(
+    make: Callable[..., kp.Producer], stream_name: str, window: Optional[int]
+) -> None:
+    with make(record_max_buffered_time="1 h", record_ttl="2 h") as producer:
+        stream = producer.stream(stream_name)
+        assert stream.put_many([("key", b"data")] * 3).accepted == 3
+    metrics = producer.metrics("UserRecordsPut", window)
+    assert final_numbers(producer.counters, metrics, producer.statistics()) == [3, 3, 3.0]
+    assert producer.outstanding == (0, 0, 0.0)
+    with pytest.raises(kp.UnknownMetric):
+        producer.metrics("RecordsPut")
+    with pytest.raises(kp.Closed):
+        stream.put("key", b"x")
+
+
+def test_the_final_numbers_after_an_abort_count_what_failed(stuck: kp.Producer, stream_name: str) -> None:
+    assert stuck.stream(stream_name).put_many([("key", b"data")] * 3).accepted == 3
+    assert stuck.abort() == 3
+    assert stuck.counters.user_records_failed == 3
+    assert stuck.statistics()["counters"]["user_records_failed"] == 3
+    assert stuck.metrics("UserRecordsReceived")[0].count == 3
+
+
+def test_final_numbers_while_other_threads_close(make: Callable[..., kp.Producer], stream_name: str) -> None:
+    producer = make()
+    put_three(producer, stream_name)
+    closed = threading.Event()
+    failures: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            while not closed.is_set():
+                metrics = producer.metrics("UserRecordsPut")
+                assert final_numbers(producer.counters, metrics, producer.statistics()) == [3, 3, 3.0]
+        except BaseException as failure:
+            failures.append(failure)
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    closers = [threading.Thread(target=end) for end in (producer.close, producer.abort, producer.close)]
+    for thread in readers + closers:
+        thread.start()
+    for thread in closers:
+        thread.join(LONG)
+    closed.set()
+    for thread in readers:
+        thread.join(LONG)
+    assert failures == []
+
+
+def test_a_closed_producer_is_freed_when_it_goes(service: kp.LocalService) -> None:
+    before = set(_statistics._watchers)
+
+    class Application:
+        """Everything of it refers to the producer, and the producer to it."""
+
+        def __init__(self) -> None:
+            settings = {"on_statistics": self.watch, "credentials": self.provide, "statistics_interval": 1}
+            self.producer = kp.Producer(**{**service.producer_settings, **settings})
+
+        def watch(self, _look: dict[str, Any]) -> None:
+            pass
+
+        def provide(self) -> kp.Credentials:
+            return kp.Credentials("id", "secret")
+
+    application = Application()
+    with application.producer as producer:
+        handle = producer._core.handle
+    assert handle is not None and len(set(_statistics._watchers) - before) == 1
+    gone = weakref.ref(application)
+    del application, producer, handle
+    gc.collect()
+    assert gone() is None
+    assert not set(_statistics._watchers) - before, "the library has freed it"
 
 
 def test_a_function_gets_statistics_until_the_producer_is_closed(
@@ -196,11 +275,11 @@ def test_a_slow_function_gets_the_latest_only(make: Callable[..., kp.Producer]) 
 def test_what_cannot_be_watched_is_refused(
     make: Callable[..., kp.Producer], settings: Any, error: type[Exception], words: str
 ) -> None:
-    before = dict(_statistics._watchers)
+    before = set(_statistics._watchers)
     with pytest.raises(error, match=words):
         make(**settings)
     gc.collect()
-    assert _statistics._watchers == before, "the library has let the function go"
+    assert not set(_statistics._watchers) - before, "the library has let it go"
 
 
 def test_a_forgotten_producer_lets_its_function_go(service: kp.LocalService) -> None:
@@ -216,6 +295,63 @@ def test_a_forgotten_producer_lets_its_function_go(service: kp.LocalService) -> 
     poller.join(LONG)
     watcher.join(LONG)
     assert not watcher._thread.is_alive() and not set(_statistics._watchers) - before
+
+
+class Watching:
+    """Makes a producer that calls it, as a method or as a function that refers to it."""
+
+    def __init__(self, service: kp.LocalService, kind: str) -> None:
+        self.called = threading.Event()
+        functions: dict[str, Callable[[dict[str, Any]], None]] = {
+            "method": self.watch,
+            "closure": lambda look: self.watch(look),
+        }
+        self.producer = kp.Producer(
+            **service.producer_settings, on_statistics=functions[kind], credentials=self.provide, statistics_interval=1
+        )
+
+    def watch(self, _look: dict[str, Any]) -> None:
+        self.called.set()
+
+    def provide(self) -> kp.Credentials:
+        return kp.Credentials("id", "secret")
+
+
+@pytest.mark.parametrize("kind", ["method", "closure"])
+def test_a_function_that_refers_to_its_producer_does_not_keep_it(service: kp.LocalService, kind: str) -> None:
+    before = set(_statistics._watchers)
+    watching = Watching(service, kind)
+    assert watching.called.wait(LONG)
+    gone = weakref.ref(watching.producer)
+    watcher, poller = watching.producer._core.watcher, watching.producer._core.poller
+    assert watcher is not None
+    with warnings.catch_warnings(record=True) as caught:
+        # A call that runs keeps it until it returns: then the thread of the calls may be the one that frees it.
+        warnings.simplefilter("always")
+        del watching
+        patience = time.monotonic() + LONG
+        while gone() is not None and time.monotonic() < patience:
+            gc.collect()
+        watcher.join(LONG)
+        poller.join(LONG)
+    assert gone() is None
+    assert not watcher._thread.is_alive() and not poller.is_alive()
+    assert not set(_statistics._watchers) - before
+    assert ["was not closed" in str(warning.message) for warning in caught] == [True]
+
+
+def test_nobody_else_has_to_keep_the_object_of_a_method(make: Callable[..., kp.Producer]) -> None:
+    called = threading.Event()
+
+    class Dashboard:
+        def show(self, _look: dict[str, Any]) -> None:
+            called.set()
+
+    producer = make(on_statistics=Dashboard().show, statistics_interval=5)
+    called.clear()
+    gc.collect()
+    assert called.wait(LONG)
+    producer.close()
 
 
 def test_a_producer_that_is_collected_in_its_own_call_is_freed_elsewhere(make: Callable[..., kp.Producer]) -> None:
@@ -237,7 +373,7 @@ def test_a_producer_that_is_collected_in_its_own_call_is_freed_elsewhere(make: C
     assert not core.watcher._thread.is_alive() and not set(_statistics._watchers) - before
 
 
-@pytest.mark.parametrize("end", ["", "sys.exit(0)", "del producer"])
+@pytest.mark.parametrize("end", ["", "sys.exit(0)", "del producer", "producer.close()"])
 def test_a_program_that_is_watched_ends(end: str) -> None:
     program = f"""
 import sys, threading
@@ -265,12 +401,37 @@ def test_the_same_in_asyncio(service: kp.LocalService, stream_name: str) -> None
             **service.producer_settings, record_max_buffered_time=10, on_statistics=watch, statistics_interval=5
         )
         with pytest.raises(kp.Closed):
-            producer.metrics()
+            await producer.metrics()
+        with pytest.raises(kp.Closed):
+            await producer.statistics()
         async with producer:
             future = await producer.stream(stream_name).put("key", b"data")
             assert (await future).is_stored
-            assert producer.metrics("UserRecordsPut", 60)[0].count == 1
-            assert is_statistics(producer.statistics())
+            assert (await producer.metrics("UserRecordsPut", 60))[0].count == 1
+            assert is_statistics(await producer.statistics())
             assert is_statistics(await asyncio.wait_for(looks.get(), LONG))
+            await producer.stream(stream_name).put("key", b"last")
+        metrics = await producer.metrics("UserRecordsPut")
+        assert final_numbers(producer.counters, metrics, await producer.statistics()) == [2, 2, 2.0]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("name", ["metrics", "statistics"])
+def test_reading_lets_the_event_loop_go_on(
+    service: kp.LocalService, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    loop_went_on = threading.Event()
+
+    def slow(*_arguments: object) -> bool:
+        return loop_went_on.wait(LONG)
+
+    async def main() -> None:
+        async with kp.AsyncProducer(**service.producer_settings) as producer:
+            monkeypatch.setattr(kp.Producer, name, slow)
+            reading = asyncio.ensure_future(getattr(producer, name)())
+            await asyncio.sleep(0)
+            loop_went_on.set()
+            assert await reading is True
 
     asyncio.run(main())
