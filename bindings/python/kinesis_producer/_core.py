@@ -47,8 +47,8 @@ class Listener(Protocol):
 
     wants_all: bool
 
-    def handle_end(self, failure: BaseException) -> AnyFuture:
-        """No more reports will come; the future that waits for them."""
+    def handle_end(self, failure: BaseException) -> Outcomes:
+        """No more reports will come."""
 
 
 class ReportFuture(Future[Report]):
@@ -240,13 +240,15 @@ class Core:
     def _end(self) -> None:
         """No future waits for ever, also if there was a bug."""
         failure = errors.from_status(errors.CODES[errors.Poisoned])
-        left = [*self.waiting.values(), *(listener.handle_end(failure) for listener in list(self.lists.values()))]
+        left: Outcomes = [(future, failure) for future in self.waiting.values()]
+        for listener in list(self.lists.values()):
+            left += listener.handle_end(failure)
         self.waiting.clear()
         self.lists.clear()
         with self.room:
             self.taken += 1
             self.room.notify_all()
-        deliver([(future, failure) for future in left] + [(waiter, None) for waiter in list(self.loop_waiters)])
+        deliver(left + [(waiter, None) for waiter in list(self.loop_waiters)])
 
 
 def deliver(outcomes: Outcomes) -> None:

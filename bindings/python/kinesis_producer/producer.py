@@ -101,6 +101,7 @@ class Producer:
         self._core = Core(config.release(), watcher)
         self._streams: weakref.WeakValueDictionary[str, Stream] = weakref.WeakValueDictionary()
         _cores.add(self._core)
+        _pollers.add(self._core.poller)
         self._finalizer = weakref.finalize(self, _forgotten, self._core)
         self._finalizer.atexit = False
 
@@ -352,6 +353,8 @@ def _raise_for(status: int) -> None:
 
 # Those that there are, for the end of the interpreter.
 _cores: weakref.WeakSet[Core] = weakref.WeakSet()
+# Also of those that are gone: such a thread may be about to free the library's object.
+_pollers: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
 
 def _forgotten(core: Core) -> None:
@@ -376,3 +379,6 @@ def _at_exit() -> None:
                 core.forget()
                 core.watcher.end()
                 core.watcher.join(1)
+    for poller in list(_pollers):
+        if poller is not threading.current_thread():
+            poller.join(1)

@@ -75,6 +75,7 @@ class Waiting:
         self._lock = threading.Lock()
         self._reported = 0
         self._accepted: Optional[int] = None
+        self._end: Optional[BaseException] = None
         self._failures: list[tuple[int, Report]] = []
         self._all: list[Reports] = []
         self.key = core.add_list(self)
@@ -91,10 +92,14 @@ class Waiting:
         """The put is over: so many reports are to come in all."""
         with self._lock:
             self._accepted = accepted
-            return self._outcome()
+            outcome = self._outcome()
+            return outcome or ([(self._future, self._end)] if self._end is not None else [])
 
-    def handle_end(self, failure: BaseException) -> AnyFuture:
-        return self._future
+    def handle_end(self, failure: BaseException) -> Outcomes:
+        with self._lock:
+            # A put that is about to return knows how many there are, and so whether all of them were reported.
+            self._end = failure
+            return [] if self._accepted is None else [(self._future, failure)]
 
     def _outcome(self) -> Outcomes:
         if self._reported != self._accepted:
