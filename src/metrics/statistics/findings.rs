@@ -4,8 +4,8 @@ use super::{Finding, FindingKind, ShardStatistics, Statistics, StreamState, Stre
 
 /// Of the budget.
 const NEARLY_FULL: f64 = 0.9;
-/// A shard that is offered this part of its limit for long has no reserve left.
-const OVERLOADED: f64 = 1.0;
+/// A queue that takes longer than this to drain is one.
+const LONG_DRAIN_MS: f64 = 1_000.0;
 /// A healthy service answers in tens of milliseconds.
 const SLOW_ANSWER_MS: f64 = 1_000.0;
 /// Of a stream's bytes: more than a shard's worth of a stream with few shards.
@@ -107,7 +107,10 @@ fn of_stream(name: &str, stream: &StreamStatistics, findings: &mut Vec<Finding>)
 }
 
 fn of_shards(stream: &StreamStatistics, find: &mut impl FnMut(FindingKind, Option<&str>, String)) {
-    let overloaded = |shard: &ShardStatistics| shard.load > OVERLOADED && shard.queued_kinesis_records > 0;
+    // Callers that wait for room offer no more than is sent: their shard is known by its queue.
+    let overloaded = |shard: &ShardStatistics| {
+        shard.queued_kinesis_records > 0 && (shard.load > 1.0 || shard.drain_ms >= LONG_DRAIN_MS || shard.refuses_puts)
+    };
     let throttled = |shard: &ShardStatistics| shard.throttled_last_minute > 0 && !overloaded(shard);
     let worst_first = |is_one: &dyn Fn(&ShardStatistics) -> bool| {
         let mut shards: Vec<_> = stream.shards.iter().filter(|(_, shard)| is_one(shard)).collect();
@@ -207,12 +210,15 @@ mod tests {
     #[test]
     fn of_many_shards_in_the_same_state_some_are_named() {
         let found = found(|_, stream| {
+            let waiting =
+                ShardStatistics { load: 0.9, queued_kinesis_records: 9, drain_ms: 10_000.0, ..Default::default() };
+            stream.shards.insert("shardId-999".to_owned(), waiting);
             for n in 0..20 {
                 let shard = ShardStatistics { load: f64::from(n), queued_kinesis_records: 9, ..Default::default() };
                 stream.shards.insert(format!("shardId-{n:03}"), shard);
             }
         });
         assert_eq!(found.len(), NAMED_SHARDS);
-        assert!(found[0].1.ends_with("(13 more shards are in the same state)"), "{}", found[0].1);
+        assert!(found[0].1.ends_with("(14 more shards are in the same state)"), "{}", found[0].1);
     }
 }
