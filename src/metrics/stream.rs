@@ -1,7 +1,6 @@
 //! The metrics of one stream. Each value is counted once, in the shard it belongs to or in the stream; what is asked for a stream
 //! or a producer is added up when it is asked.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -23,13 +22,14 @@ const PENDING_INTERVAL: Duration = Duration::from_millis(200);
 /// Those of the last minute are told apart by seconds.
 const PENDING_SAMPLES: u64 = 300;
 /// User records of a Kinesis record whose times stand for those of their neighbours in the distribution.
-const SAMPLES: usize = 16;
+const SAMPLES: usize = 8;
 
 /// The metrics of one stream.
 #[derive(Debug)]
 pub struct StreamMetrics {
     places: Places,
-    distributions: BTreeMap<Metric, Distribution>,
+    /// Of those that are spread, once they have a value.
+    distributions: [Option<Box<Distribution>>; Metric::ALL.len()],
     /// From the put to the decision, which is no metric of the KPL's.
     total_time: Distribution,
     hot_keys: HotKeys,
@@ -65,7 +65,7 @@ impl StreamMetrics {
     pub fn new(stream: &str, opened: Time) -> StreamMetrics {
         StreamMetrics {
             places: Places::new(stream),
-            distributions: BTreeMap::new(),
+            distributions: Default::default(),
             total_time: Distribution::new(),
             hot_keys: HotKeys::default(),
             pending: (0, opened),
@@ -236,10 +236,8 @@ impl StreamMetrics {
     }
 
     fn recent(&mut self, metric: Metric, now: Time) -> Percentiles {
-        self.distributions
-            .get_mut(&metric)
-            .map(|distribution| percentiles(&distribution.recent(now)))
-            .unwrap_or_default()
+        let distribution = self.distributions.get_mut(metric as usize).and_then(Option::as_mut);
+        distribution.map(|distribution| percentiles(&distribution.recent(now))).unwrap_or_default()
     }
 
     /// What was counted since this was last asked for: nobody is told it twice.
@@ -257,7 +255,8 @@ impl StreamMetrics {
         for ((code, shard), accumulator) in &mut self.places.errors {
             add(Metric::ErrorsByCode, Some(code), shard.as_ref(), accumulator.take_unsent());
         }
-        let spreads = self.distributions.iter_mut().map(|(metric, spread)| (*metric, spread.take_unsent()));
+        let spreads = Metric::ALL.iter().copied().zip(&mut self.distributions);
+        let spreads = spreads.filter_map(|(metric, spread)| Some((metric, spread.as_mut()?.take_unsent())));
         Unsent { readings, spreads: spreads.filter(|(_, values)| !values.is_empty()).collect() }
     }
 
@@ -267,7 +266,9 @@ impl StreamMetrics {
     }
 
     fn spread(&mut self, metric: Metric, value: u64, count: u64, now: Time) {
-        self.distributions.entry(metric).or_insert_with(Distribution::new).add(value, count, now);
+        if let Some(distribution) = self.distributions.get_mut(metric as usize) {
+            distribution.get_or_insert_with(|| Box::new(Distribution::new())).add(value, count, now);
+        }
         self.places.handles.record(metric, value, count, second_of(now));
     }
 }
