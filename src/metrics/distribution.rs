@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use super::accumulator::UPLOADS;
 use crate::time::Time;
 
 /// Values are known to 1 %.
@@ -29,10 +30,11 @@ impl Distribution {
 
     pub(super) fn add(&mut self, value: u64, count: u64, now: Time) {
         self.turn(now);
+        // They grow as far as any value wants.
         let [present, _] = &mut self.recent;
-        for histogram in [present, &mut self.unsent] {
-            // It grows as far as any value wants.
-            let _ = histogram.record_n(value, count);
+        let _ = present.record_n(value, count);
+        if UPLOADS {
+            let _ = self.unsent.record_n(value, count);
         }
     }
 
