@@ -221,6 +221,15 @@ fn settings_that_exclude_or_need_each_other_are_refused() {
         ("proxy_user_name = me", "proxy_user_name: needs proxy_url or proxy_host"),
         ("proxy_host = p\nproxy_password = s3cret", "proxy_password: needs proxy_user_name"),
         (
+            "cloudwatch_port = 8443",
+            "cloudwatch_port: 8443 needs cloudwatch_endpoint, or say it in cloudwatch_endpoint_url",
+        ),
+        (
+            "cloudwatch_endpoint = monitoring.test\nuse_dual_stack = true",
+            "use_dual_stack: true chooses among the region's endpoints, but an endpoint for CloudWatch is given",
+        ),
+        ("cloudwatch_access_key_id = AKIA", "cloudwatch_access_key_id: needs cloudwatch_secret_access_key"),
+        (
             "verify_certificate = false",
             "verify_certificate: false is refused: name the authority to trust in ca_cert_file, or use no TLS with \
              endpoint_url = http://…",
