@@ -1,5 +1,5 @@
-//! Open aggregates: one for each lane at most, sealed when full or when their deadline comes. Buffered time is one figure a
-//! stream, so the deadlines are a FIFO queue.
+//! Open aggregates: one for each lane and intake at most, sealed when full or when their deadline comes. Buffered time is one
+//! figure a stream, so the deadlines are a FIFO queue.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,8 +14,9 @@ use crate::wire::{AggregateWriter, Keyed, KinesisRecord, Payload};
 /// Buffers kept for the next aggregates.
 const SPARE: usize = 64;
 
-/// An aggregate that still grows.
+/// An aggregate that still grows. What other callers write to lies in other cache lines.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct OpenAggregate {
     writer: AggregateWriter,
     members: Members,
@@ -24,6 +25,8 @@ pub(super) struct OpenAggregate {
     order: u64,
     serial: u64,
     deadline: Time,
+    /// The deadline has passed, but others are queued before it in its lane.
+    pub(super) overdue: bool,
     user_bytes: usize,
     data: DataSizes,
 }
@@ -86,16 +89,26 @@ impl OpenAggregate {
     }
 }
 
+/// When an open aggregate is to be sealed.
+#[derive(Clone, Copy, Debug)]
+struct Deadline {
+    at: Time,
+    intake: usize,
+    lane: LaneId,
+    serial: u64,
+}
+
 /// The deadlines of the open aggregates, and buffers to reuse.
 #[derive(Debug, Default)]
 pub(super) struct Aggregator {
-    deadlines: VecDeque<(Time, LaneId, u64)>,
+    deadlines: VecDeque<Deadline>,
     opened: u64,
     spare: Vec<AggregateWriter>,
 }
 
 /// What a new aggregate starts with.
 pub(super) struct Opening {
+    pub(super) intake: usize,
     pub(super) lane: LaneId,
     pub(super) block: u32,
     pub(super) order: u64,
@@ -106,7 +119,8 @@ pub(super) struct Opening {
 impl Aggregator {
     pub(super) fn open(&mut self, opening: &Opening) -> Box<OpenAggregate> {
         self.opened += 1;
-        self.deadlines.push_back((opening.deadline, opening.lane, self.opened));
+        let Opening { intake, lane, deadline: at, .. } = *opening;
+        self.deadlines.push_back(Deadline { at, intake, lane, serial: self.opened });
         Box::new(OpenAggregate {
             writer: self.spare.pop().unwrap_or_default(),
             members: Members::default(),
@@ -115,20 +129,25 @@ impl Aggregator {
             order: opening.order,
             serial: self.opened,
             deadline: opening.deadline,
+            overdue: false,
             user_bytes: 0,
             data: DataSizes::default(),
         })
     }
 
-    /// The lane of the open aggregate with the earliest deadline, if that is at or before `until`. `is_open` tells whether a
-    /// lane's open aggregate still has this serial number.
-    pub(super) fn pop_due(&mut self, until: Time, is_open: impl Fn(LaneId, u64) -> bool) -> Option<LaneId> {
-        while let Some(&(deadline, lane, serial)) = self.deadlines.front() {
-            if !is_open(lane, serial) {
+    /// Where the open aggregate with the earliest deadline is, if that is at or before `until`. `is_open` tells whether an intake's
+    /// open aggregate for a lane still has this serial number.
+    pub(super) fn pop_due(
+        &mut self,
+        until: Time,
+        is_open: impl Fn(usize, LaneId, u64) -> bool,
+    ) -> Option<(usize, LaneId)> {
+        while let Some(&Deadline { at, intake, lane, serial }) = self.deadlines.front() {
+            if !is_open(intake, lane, serial) {
                 self.deadlines.pop_front();
-            } else if deadline <= until {
+            } else if at <= until {
                 self.deadlines.pop_front();
-                return Some(lane);
+                return Some((intake, lane));
             } else {
                 return None;
             }
@@ -138,7 +157,7 @@ impl Aggregator {
 
     /// When to seal next. May name an aggregate that was sealed since.
     pub(super) fn next_deadline(&self) -> Time {
-        self.deadlines.front().map_or(Time::NEVER, |(deadline, ..)| *deadline)
+        self.deadlines.front().map_or(Time::NEVER, |deadline| deadline.at)
     }
 
     /// Takes back the buffers of what was decided.

@@ -15,23 +15,28 @@ struct Block {
 #[derive(Debug)]
 pub(super) struct Blocks {
     blocks: Vec<Block>,
-    free: Vec<u32>,
+    /// By intake: the numbers of intake _i_ of _n_ are _i_, _i_ + _n_, _i_ + 2 _n_ and so on.
+    free: Vec<Vec<u32>>,
     /// The first epoch (the time between two flushes) with anything undecided, and the undecided of it and those after.
     first_epoch: u64,
     epochs: VecDeque<u64>,
 }
 
 impl Blocks {
-    pub(super) fn new() -> Blocks {
-        Blocks { blocks: Vec::new(), free: Vec::new(), first_epoch: 0, epochs: VecDeque::from([0]) }
+    pub(super) fn new(intakes: usize) -> Blocks {
+        Blocks { blocks: Vec::new(), free: vec![Vec::new(); intakes], first_epoch: 0, epochs: VecDeque::from([0]) }
     }
 
-    /// A block for the user records of a new aggregate.
-    pub(super) fn open(&mut self) -> u32 {
-        self.free.pop().unwrap_or_else(|| {
-            self.blocks.push(Block::default());
-            u32::try_from(self.blocks.len() - 1).expect("fewer than 2^32 aggregates are outstanding")
-        })
+    /// A block for the user records of a new aggregate of an intake.
+    pub(super) fn open(&mut self, intake: usize) -> u32 {
+        if self.free.get(intake).is_none_or(Vec::is_empty) {
+            for free in &mut self.free {
+                let number = u32::try_from(self.blocks.len()).expect("fewer than 2^32 aggregates are outstanding");
+                self.blocks.push(Block::default());
+                free.push(number);
+            }
+        }
+        self.free.get_mut(intake).and_then(Vec::pop).expect("an intake's number stays valid")
     }
 
     /// The aggregate of `block` was sealed with `count` user records.
@@ -82,7 +87,8 @@ impl Blocks {
         block.undecided -= count;
         let epoch = block.epoch;
         if block.undecided == 0 {
-            self.free.push(number);
+            let intake = number as usize % self.free.len();
+            self.free.get_mut(intake).expect("a remainder is below what it is divided by").push(number);
         }
         if let Some(undecided) = self.epochs.get_mut((epoch - self.first_epoch) as usize) {
             *undecided -= u64::from(count);
@@ -112,8 +118,8 @@ mod tests {
 
     #[test]
     fn a_flush_is_done_when_all_before_it_is_decided_in_whatever_order() {
-        let mut blocks = Blocks::new();
-        let (first, second) = (blocks.open(), blocks.open());
+        let mut blocks = Blocks::new(1);
+        let (first, second) = (blocks.open(0), blocks.open(0));
         blocks.seal(first, 2);
         let flush = blocks.end_epoch();
         blocks.seal(second, 1);
@@ -127,19 +133,19 @@ mod tests {
 
     #[test]
     fn a_flush_of_nothing_is_done_at_once() {
-        let mut blocks = Blocks::new();
+        let mut blocks = Blocks::new(1);
         let flush = blocks.end_epoch();
         assert!(blocks.is_decided(flush));
     }
 
     #[test]
     fn numbers_are_used_again_only_when_all_slots_are_decided() {
-        let mut blocks = Blocks::new();
-        let block = blocks.open();
+        let mut blocks = Blocks::new(1);
+        let block = blocks.open(0);
         blocks.seal(block, 2);
         blocks.decide(&members(block, 0..1));
-        assert_ne!(blocks.open(), block);
+        assert_ne!(blocks.open(0), block);
         blocks.decide(&members(block, 1..2));
-        assert_eq!(blocks.open(), block);
+        assert_eq!(blocks.open(0), block);
     }
 }

@@ -1,11 +1,10 @@
-//! The way of one shard's user records: the open aggregate, the sealed Kinesis records behind it in put order, and the shard's
-//! pace. Two lanes belong to no shard: `HOLDING` takes user records while there is no shard map, `UNPREDICTED` sends what had to
+//! The way of one shard's user records: the sealed Kinesis records in put order, and the shard's pace. What is still open is the
+//! intakes'. Two lanes belong to no shard: `HOLDING` takes user records while there is no shard map, `UNPREDICTED` sends what had to
 //! go without one.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::aggregator::OpenAggregate;
 use super::limiter::Limiter;
 use super::sealed::Sealed;
 use super::shard_map::ShardRange;
@@ -27,13 +26,10 @@ pub(super) const SHARD_FULL_BYTES: usize = 256 << 10;
 pub(super) struct Lane {
     /// `None` for the two lanes that belong to no shard.
     pub(super) range: Option<ShardRange>,
-    pub(super) open: Option<Box<OpenAggregate>>,
-    /// The open aggregate's deadline has passed, but others are queued before it.
-    pub(super) overdue: bool,
     /// By age.
     queue: VecDeque<Sealed>,
     queued_bytes: usize,
-    /// Data and partition keys queued, and in the open aggregate.
+    /// Data and partition keys queued.
     user_bytes: usize,
     pub(super) limiter: Limiter,
     /// Kinesis records that are on the wire, being taken apart, or waiting for a shard map to decide them.
@@ -56,8 +52,6 @@ impl Lane {
     pub(super) fn new(range: Option<ShardRange>, limiter: Limiter) -> Lane {
         Lane {
             range,
-            open: None,
-            overdue: false,
             queue: VecDeque::new(),
             queued_bytes: 0,
             user_bytes: 0,
@@ -133,15 +127,14 @@ impl Lane {
         self.queued_bytes
     }
 
-    /// When the oldest user record queued or in the open aggregate arrived.
+    /// When the oldest user record queued arrived.
     pub(super) fn oldest(&self) -> Option<Time> {
-        let open = self.open.as_ref().map(|open| open.arrived());
-        self.head().map(|head| head.members.base()).into_iter().chain(open).min()
+        self.head().map(|head| head.members.base())
     }
 
-    /// Data and partition keys queued and in the open aggregate.
+    /// Data and partition keys queued.
     pub(super) fn user_bytes(&self) -> usize {
-        self.user_bytes + self.open.as_ref().map_or(0, |open| open.user_bytes())
+        self.user_bytes
     }
 
     /// Whether it waits for something that its head needs, whatever the time.
@@ -149,15 +142,14 @@ impl Lane {
         !self.queue.is_empty() && self.predecessors.is_empty() && !(ordered && self.unsettled > 0)
     }
 
-    /// Whether nothing of it is undecided.
-    pub(super) fn is_drained(&self) -> bool {
-        self.unsettled == 0 && self.queue.is_empty() && self.open.is_none()
+    /// Whether nothing that was sealed is undecided.
+    pub(super) fn is_settled(&self) -> bool {
+        self.unsettled == 0 && self.queue.is_empty()
     }
 
-    /// Time until what is queued and in the open aggregate is sent at the present pace. With order kept, a Kinesis record takes
-    /// `answer_time` as well.
-    pub(super) fn backlog(&mut self, answer_time: Duration, now: Time) -> Duration {
-        let open = self.open.as_ref().map_or(0, |open| open.encoded_len());
+    /// Time until what is queued and `open` bytes that are not sealed yet are sent at the present pace. With order kept, a Kinesis
+    /// record takes `answer_time` as well.
+    pub(super) fn backlog(&mut self, open: usize, answer_time: Duration, now: Time) -> Duration {
         let seconds = self.limiter.seconds_for(self.queued_bytes + open, self.queue.len(), now);
         Duration::from_secs_f64(seconds.max(answer_time.as_secs_f64() * self.queue.len() as f64).min(1e9))
     }

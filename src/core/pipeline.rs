@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::aggregator::{Aggregator, is_serial};
+use super::aggregator::Aggregator;
 use super::blocks::Blocks;
 use super::collector::{Collector, RequestId};
 use super::event::Event;
+use super::intake::{Intake, Sample};
 use super::lane::{HOLDING, Lane, LaneId};
 use super::limiter::Limiter;
+use super::put::{aggregates, max_aggregate_bytes};
 use super::report::ReportBatch;
-use super::sampler::Sampler;
 use super::sealed::Sealed;
 use super::shard_map::ShardMap;
 use super::shard_map_refresh::Refresh;
@@ -62,7 +63,9 @@ pub struct Pipeline {
     pub(super) lanes: Vec<Lane>,
     pub(super) free_lanes: Vec<LaneId>,
     /// The lane of each shard of the map.
-    pub(super) lane_of_shard: Vec<LaneId>,
+    pub(super) lane_of_shard: Arc<[LaneId]>,
+    /// Those that are lent have the default one in their place.
+    pub(super) intakes: Vec<Intake>,
     pub(super) aggregator: Aggregator,
     pub(super) blocks: Blocks,
     pub(super) collector: Collector,
@@ -90,13 +93,16 @@ pub struct Pipeline {
     pub(super) events: VecDeque<Event>,
     pub(super) counters: Counters,
     pub(super) measured: VecDeque<Measurement>,
-    pub(super) sampler: Sampler,
 }
 
 impl Pipeline {
-    /// A stream that asks for its shard map at once. `seed` makes backoff and jitter reproducible.
+    /// A stream that asks for its shard map at once. `seed` makes backoff and jitter reproducible. It has up to `intakes` ways in:
+    /// one, where several would break the order or where nothing is aggregated.
     #[must_use]
-    pub fn new(config: StreamConfig, budget_bytes: usize, seed: u64, now: Time) -> Pipeline {
+    pub fn new(config: StreamConfig, intakes: usize, budget_bytes: usize, seed: u64, now: Time) -> Pipeline {
+        let single = config.ordering == Ordering::Shard || !aggregates(&config);
+        let intakes = if single { 1 } else { intakes.max(1) };
+        let intake = |number| Intake::new(max_aggregate_bytes(&config), config.aggregation_max_count, seed ^ number);
         let percent = config.rate_limit;
         let shardless = |shards| Lane::new(None, Limiter::new(percent, shards, now));
         let mut timers = Timers::new();
@@ -110,9 +116,10 @@ impl Pipeline {
             refresh: Refresh::new(),
             lanes: vec![shardless(1.0), shardless(MANY_SHARDS)],
             free_lanes: Vec::new(),
-            lane_of_shard: Vec::new(),
+            lane_of_shard: Arc::default(),
+            intakes: (0..intakes as u64).map(intake).collect(),
             aggregator: Aggregator::default(),
-            blocks: Blocks::new(),
+            blocks: Blocks::new(intakes),
             collector: Collector::new(),
             timers,
             on_wire: BTreeMap::new(),
@@ -133,7 +140,6 @@ impl Pipeline {
             events: VecDeque::new(),
             counters: Counters::default(),
             measured: VecDeque::new(),
-            sampler: Sampler::new(seed),
             config,
         }
     }
@@ -214,7 +220,13 @@ impl Pipeline {
     /// The next thing to count.
     #[must_use]
     pub fn poll_measurement(&mut self) -> Option<Measurement> {
-        self.measured.pop_front()
+        self.measured.pop_front().or_else(|| self.next_sample())
+    }
+
+    fn next_sample(&mut self) -> Option<Measurement> {
+        let Sample { lane, partition_key, key_digest, bytes } = self.intakes.iter_mut().find_map(Intake::pop_sample)?;
+        let shard = self.lane(lane).range.as_ref().map(|range| range.id.clone());
+        Some(Measurement::Sampled { shard, partition_key, key_digest, bytes })
     }
 
     /// When to call [`handle_timeout`](Pipeline::handle_timeout): later than the `now` of the last call.
@@ -256,14 +268,16 @@ impl Pipeline {
 
     /// What was done since the start.
     #[must_use]
-    pub fn counters(&self) -> &Counters {
-        &self.counters
+    pub fn counters(&self) -> Counters {
+        let user_records_received = self.intakes.iter().map(Intake::received).sum();
+        Counters { user_records_received, ..self.counters }
     }
 
     /// When the oldest undecided user record arrived, if there is one.
     #[must_use]
     pub fn oldest(&self) -> Option<Time> {
-        self.lanes.iter().filter_map(Lane::oldest).chain(self.oldest_outside()).min()
+        let lanes = self.lane_ids().filter_map(|id| self.oldest_in(id));
+        lanes.chain(self.oldest_outside()).min()
     }
 
     /// Of what is in no lane.
@@ -277,55 +291,6 @@ impl Pipeline {
     }
 
     // The way to the ring.
-
-    /// Seals the open aggregates whose deadline is at or before `until`. One that has others queued before it could not leave
-    /// yet: it grows on, and is sealed when the last of them has left.
-    pub(super) fn seal_due(&mut self, until: Time, now: Time) {
-        while let Some(id) = self.pop_due(until) {
-            let lane = self.lane_mut(id);
-            lane.overdue = !lane.queue().is_empty() && id != HOLDING;
-            if lane.overdue {
-                self.arm_lane(id, self.next_expiry(id));
-            } else {
-                self.seal_open(id, now);
-            }
-        }
-    }
-
-    /// Seals every open aggregate.
-    pub(super) fn seal_all(&mut self, now: Time) {
-        for index in 0..self.lanes.len() {
-            self.seal_open(LaneId(index as u32), now);
-        }
-    }
-
-    /// Seals the lane's open aggregate if it is past its deadline. Returns whether it was.
-    pub(super) fn seal_overdue(&mut self, id: LaneId, now: Time) -> bool {
-        let lane = self.lane(id);
-        let expired = || lane.open.as_ref().is_some_and(|open| open.expires(self.config.record_ttl) <= now);
-        let due = lane.overdue && (lane.queue().is_empty() || expired());
-        if due {
-            self.seal_open(id, now);
-        }
-        due
-    }
-
-    fn pop_due(&mut self, until: Time) -> Option<LaneId> {
-        let lanes = &self.lanes;
-        let is_open =
-            |id: LaneId, serial| lanes.get(id.0 as usize).is_some_and(|lane| is_serial(lane.open.as_deref(), serial));
-        self.aggregator.pop_due(until, is_open)
-    }
-
-    pub(super) fn seal_open(&mut self, id: LaneId, now: Time) {
-        let lane = self.lane_mut(id);
-        lane.overdue = false;
-        let Some(open) = lane.open.take() else { return };
-        self.blocks.seal(open.block(), open.user_records());
-        let (sealed, buffers) = open.seal();
-        self.aggregator.keep(buffers);
-        self.enqueue(id, sealed, now);
-    }
 
     /// Queues a Kinesis record in its lane, by put order.
     pub(super) fn enqueue(&mut self, id: LaneId, mut sealed: Sealed, now: Time) {
@@ -351,9 +316,9 @@ impl Pipeline {
 
     /// Whatever may have changed for a lane: expires its head, and lets it send if it may.
     pub(super) fn service(&mut self, id: LaneId, now: Time) {
-        self.seal_overdue(id, now);
+        while self.seal_overdue(id, now) {}
         self.expire(id, now);
-        self.seal_overdue(id, now);
+        while self.seal_overdue(id, now) {}
         self.admit_again(id, now);
         if id != HOLDING {
             self.make_ready(id, now);
@@ -365,10 +330,10 @@ impl Pipeline {
     }
 
     /// When something of the lane expires next. What lingers in an open aggregate is younger than that.
-    fn next_expiry(&self, id: LaneId) -> Time {
-        let (lane, ttl) = (self.lane(id), self.config.record_ttl);
-        let open = lane.open.as_ref().filter(|_| lane.overdue).map(|open| open.expires(ttl));
-        let first = lane.head().map(|head| head.expires(ttl)).into_iter().chain(open).min();
+    pub(super) fn next_expiry(&self, id: LaneId) -> Time {
+        let ttl = self.config.record_ttl;
+        let open = self.open(id).filter(|open| open.overdue).map(|open| open.expires(ttl));
+        let first = open.chain(self.lane(id).head().map(|head| head.expires(ttl))).min();
         first.unwrap_or(Time::NEVER).round_up(EXPIRY_GRID)
     }
 
@@ -414,6 +379,10 @@ impl Pipeline {
         self.config.record_max_buffered_time.min(self.config.record_ttl / 2)
     }
 
+    pub(super) fn lane_ids(&self) -> impl Iterator<Item = LaneId> + use<> {
+        (0..self.lanes.len() as u32).map(LaneId)
+    }
+
     pub(super) fn lane(&self, id: LaneId) -> &Lane {
         self.lanes.get(id.0 as usize).expect("a lane's number stays valid while anything names it")
     }
@@ -437,12 +406,12 @@ mod tests {
 
     fn put(pipeline: &mut Pipeline, now: Time) {
         let record = UserRecord::new("key", b"data");
-        pipeline.put(&Hashed { record, key_digest: 1, hash_key: None }, now).unwrap();
+        pipeline.put(0, &Hashed { record, key_digest: 1, hash_key: None }, now).unwrap();
     }
 
     /// A pipeline of a stream with one shard.
     fn with_a_shard(config: &Config) -> Pipeline {
-        let mut pipeline = Pipeline::new(config.for_stream("orders"), usize::MAX, 7, Time::ZERO);
+        let mut pipeline = Pipeline::new(config.for_stream("orders"), 1, usize::MAX, 7, Time::ZERO);
         let shard = Shard { id: ShardId::new("shardId-0"), first: HashKey(0), last: HashKey(u128::MAX), open: true };
         pipeline.handle_timeout(Time::ZERO);
         pipeline.handle_shard_list(Ok(ShardPage { shards: vec![shard], next_token: None }), Time::ZERO);

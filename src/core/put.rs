@@ -1,5 +1,5 @@
 //! The way in: which lane a user record belongs to, whether that lane has room, and whether it joins the open aggregate or travels
-//! alone. Runs under the stream's lock, for every user record: no allocation but for a new aggregate's.
+//! alone. Runs under the stream's locks, for each user record that finds no open aggregate with room (`intake.rs`).
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use super::aggregator::Opening;
 use super::lane::{HOLDING, LaneId, UNPREDICTED};
 use super::pipeline::Pipeline;
 use super::sealed::{History, Members, Sealed, Token};
-use crate::metrics::{DataSizes, Measurement};
+use crate::config::StreamConfig;
+use crate::metrics::DataSizes;
 use crate::record::{HashKey, UserRecord};
 use crate::time::Time;
 use crate::wire::{Keyed, KinesisRecord};
@@ -41,64 +42,43 @@ pub enum Refusal {
     Backlog(u32),
 }
 
+impl<'a> From<&Hashed<'a>> for Keyed<'a> {
+    #[inline]
+    fn from(&Hashed { record, key_digest, .. }: &Hashed<'a>) -> Keyed<'a> {
+        let UserRecord { partition_key, explicit_hash_key, data, .. } = record;
+        Keyed { partition_key, key_digest, explicit_hash_key, data }
+    }
+}
+
 impl Pipeline {
-    /// Takes a user record: its bytes are copied into the open aggregate of its shard.
+    /// Takes a user record by intake number `intake`: its bytes are copied into the intake's open aggregate of its shard.
     ///
     /// # Errors
     /// [`Refusal`]: nothing was kept.
-    pub fn put(&mut self, hashed: &Hashed<'_>, now: Time) -> Result<Token, Refusal> {
-        let id = self.predict(hashed.hash_key)?;
-        let UserRecord { partition_key, explicit_hash_key, data, .. } = hashed.record;
-        let keyed = Keyed { partition_key, key_digest: hashed.key_digest, explicit_hash_key, data };
-        let max_bytes = self.max_aggregate_bytes();
-        let alone = self.travels_alone(partition_key.len() + data.len(), max_bytes);
-        if !alone
-            && let Some(open) = self.lane_mut(id).open.as_mut()
+    pub fn put(&mut self, intake: usize, hashed: &Hashed<'_>, now: Time) -> Result<Token, Refusal> {
+        let way_in = self.intake_mut(intake);
+        if let Some(token) = way_in.try_put(hashed, now) {
+            return Ok(token);
+        }
+        let id = way_in.predict(hashed.hash_key)?;
+        let (keyed, max_bytes) = (Keyed::from(hashed), self.max_aggregate_bytes());
+        // The last one of an aggregate by number.
+        if let Some(open) = self.intake_mut(intake).open_mut(id)
             && let Some(token) = open.try_append(&keyed, max_bytes, now)
         {
-            if open.user_records() as u64 >= self.config.aggregation_max_count {
-                self.seal_open(id, now);
-            }
-            self.count_received(id, hashed);
+            self.seal_in(intake, id, now);
+            self.intake_mut(intake).count(id, hashed);
             return Ok(token);
         }
         // What joins an open aggregate was admitted with it.
         self.admit(id, now)?;
-        self.count_received(id, hashed);
-        if alone {
-            return Ok(self.put_alone(id, hashed, now));
-        }
-        self.seal_open(id, now);
-        Ok(self.open_with(id, &keyed, hashed.hash_key, now))
-    }
-
-    #[inline]
-    fn count_received(&mut self, id: LaneId, hashed: &Hashed<'_>) {
-        self.counters.user_records_received += 1;
+        self.intake_mut(intake).count(id, hashed);
         self.next_order += 1;
-        if self.sampler.picks() {
-            self.sample(id, hashed);
+        if self.travels_alone(hashed.record.partition_key.len() + hashed.record.data.len()) {
+            return Ok(self.put_alone(intake, id, hashed, now));
         }
-    }
-
-    #[cold]
-    fn sample(&mut self, id: LaneId, &Hashed { record, key_digest, .. }: &Hashed<'_>) {
-        self.measured.push_back(Measurement::Sampled {
-            shard: self.lane(id).range.as_ref().map(|range| range.id.clone()),
-            partition_key: record.partition_key.into(),
-            key_digest,
-            bytes: record.partition_key.len() + record.data.len(),
-        });
-    }
-
-    #[inline]
-    fn predict(&self, hash_key: Option<HashKey>) -> Result<LaneId, Refusal> {
-        match (&self.map, hash_key, self.lane_of_shard.as_slice()) {
-            (None, _, _) => Ok(HOLDING),
-            (Some(_), _, [only]) => Ok(*only),
-            (Some(_), None, _) => Err(Refusal::NeedsHashKey),
-            (Some(map), Some(hash_key), lanes) => Ok(lanes.get(map.find(hash_key)).copied().unwrap_or(HOLDING)),
-        }
+        self.seal_in(intake, id, now);
+        Ok(self.open_with(intake, id, hashed, now))
     }
 
     /// Refuses what would expire in the queue, or push other shards out of the budget.
@@ -111,7 +91,10 @@ impl Pipeline {
         let backlog = match id {
             // While the first map is awaited, the shards' pace is not known.
             HOLDING => Duration::ZERO,
-            _ => self.lane_mut(id).backlog(answer_time, now),
+            _ => {
+                let open = self.open_bytes(id);
+                self.lane_mut(id).backlog(open, answer_time, now)
+            }
         };
         if !crowded && backlog <= third {
             return Ok(());
@@ -126,8 +109,7 @@ impl Pipeline {
     }
 
     fn is_crowding(&self, id: LaneId, half: usize) -> bool {
-        let lane = self.lane(id);
-        lane.user_bytes() > half && self.lanes.iter().any(|other| !std::ptr::eq(other, lane) && !other.is_drained())
+        self.user_bytes(id) > half && self.lane_ids().any(|other| other != id && !self.is_drained(other))
     }
 
     /// Something left a lane: puts that were refused for it may come again.
@@ -141,22 +123,20 @@ impl Pipeline {
         }
     }
 
-    fn travels_alone(&self, bytes: usize, max_bytes: usize) -> bool {
-        !self.config.aggregation_enabled
-            || self.config.aggregation_max_count == 1
-            || bytes + AGGREGATION_OVERHEAD > max_bytes
+    fn travels_alone(&self, bytes: usize) -> bool {
+        !aggregates(&self.config) || bytes + AGGREGATION_OVERHEAD > self.max_aggregate_bytes()
     }
 
     pub(super) fn max_aggregate_bytes(&self) -> usize {
-        self.config.aggregation_max_size.min(MAX_AGGREGATE_BYTES)
+        max_aggregate_bytes(&self.config)
     }
 
-    fn put_alone(&mut self, id: LaneId, hashed: &Hashed<'_>, now: Time) -> Token {
+    fn put_alone(&mut self, intake: usize, id: LaneId, hashed: &Hashed<'_>, now: Time) -> Token {
         // What is open came before it.
         if self.ordered() {
             self.seal_open(id, now);
         }
-        let token = Token { block: self.blocks.open(), index: 0 };
+        let token = Token { block: self.blocks.open(intake), index: 0 };
         let mut members = Members::default();
         members.push(token, now);
         self.blocks.seal(token.block, 1);
@@ -178,20 +158,31 @@ impl Pipeline {
         token
     }
 
-    fn open_with(&mut self, id: LaneId, keyed: &Keyed<'_>, hash_key: Option<HashKey>, now: Time) -> Token {
+    fn open_with(&mut self, intake: usize, id: LaneId, hashed: &Hashed<'_>, now: Time) -> Token {
         let opening = Opening {
+            intake,
             lane: id,
-            block: self.blocks.open(),
+            block: self.blocks.open(intake),
             order: self.next_order,
             deadline: now + self.linger(),
-            hash_key,
+            hash_key: hashed.hash_key,
         };
         self.stirred = true;
         let mut open = self.aggregator.open(&opening);
-        let token = open.try_append(keyed, usize::MAX, now).expect("an aggregate without limit takes any user record");
-        self.lane_mut(id).open = Some(open);
-        token
+        let first = open.try_append(&Keyed::from(hashed), usize::MAX, now);
+        self.intake_mut(intake).set_open(id, open);
+        first.expect("an aggregate without limit takes any user record")
     }
+}
+
+/// Whether user records share Kinesis records.
+pub(super) fn aggregates(config: &StreamConfig) -> bool {
+    config.aggregation_enabled && config.aggregation_max_count > 1
+}
+
+/// Bytes of an aggregate at most.
+pub(super) fn max_aggregate_bytes(config: &StreamConfig) -> usize {
+    config.aggregation_max_size.min(MAX_AGGREGATE_BYTES)
 }
 
 #[cfg(test)]
@@ -200,12 +191,11 @@ mod tests {
     use super::super::outcome::{CallFailure, Shard, ShardPage};
     use super::super::take_apart::Job;
     use super::*;
-    use crate::config::StreamConfig;
     use crate::error::ErrorCode;
     use crate::record::{ShardId, Stored};
 
     fn stream(config: StreamConfig, budget_bytes: usize) -> Pipeline {
-        let mut pipeline = Pipeline::new(config, budget_bytes, 7, Time::ZERO);
+        let mut pipeline = Pipeline::new(config, 1, budget_bytes, 7, Time::ZERO);
         pipeline.handle_timeout(Time::ZERO);
         pipeline
     }
@@ -218,7 +208,7 @@ mod tests {
     fn put(pipeline: &mut Pipeline, len: usize, now: Time) -> Result<Token, Refusal> {
         let data = vec![7; len];
         let record = UserRecord::new("key", &data);
-        pipeline.put(&Hashed { record, key_digest: key_digest("key"), hash_key: None }, now)
+        pipeline.put(0, &Hashed { record, key_digest: key_digest("key"), hash_key: None }, now)
     }
 
     #[test]

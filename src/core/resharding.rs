@@ -131,13 +131,15 @@ impl Pipeline {
         self.seal_all(now);
         self.map_version += 1;
         let old = std::mem::take(&mut self.lane_of_shard);
-        for range in map.ranges() {
+        let lanes = map.ranges().iter().map(|range| {
             let kept = old.iter().copied().find(|id| self.lane(*id).range.as_ref() == Some(range));
-            let id = kept.unwrap_or_else(|| self.add_lane(range.clone(), now));
-            self.lane_of_shard.push(id);
-        }
-        self.map = Some(Arc::new(map));
-        let retired: Vec<LaneId> = old.into_iter().filter(|id| !self.lane_of_shard.contains(id)).collect();
+            kept.unwrap_or_else(|| self.add_lane(range.clone(), now))
+        });
+        self.lane_of_shard = lanes.collect();
+        let map = Arc::new(map);
+        self.intakes.iter_mut().for_each(|intake| intake.install_map(&map, &self.lane_of_shard));
+        self.map = Some(map);
+        let retired: Vec<LaneId> = old.iter().copied().filter(|id| !self.lane_of_shard.contains(id)).collect();
         self.wait_for_predecessors(&retired);
         for id in [HOLDING, UNPREDICTED].into_iter().chain(retired.iter().copied()) {
             self.unready(id);
@@ -181,7 +183,7 @@ impl Pipeline {
                 let lane = self.lane(older);
                 if lane.range.as_ref().is_none_or(|other| other.overlaps(&range)) {
                     predecessors.extend(lane.predecessors.iter().copied());
-                    if !lane.is_drained() {
+                    if !self.is_drained(older) {
                         predecessors.push(older);
                     }
                 }
@@ -223,10 +225,10 @@ impl Pipeline {
 
     /// Something of the lane was settled: lets the next one go, and when a retired lane is drained, its successors.
     pub(super) fn settle(&mut self, id: LaneId, now: Time) {
-        let lane = self.lane(id);
-        if !lane.is_drained() {
+        if !self.is_drained(id) {
             return self.service(id, now);
         }
+        let lane = self.lane(id);
         let shardless = lane.range.is_none();
         if lane.current && (!shardless || self.map.is_none()) {
             return;
@@ -350,7 +352,7 @@ mod tests {
             .ordering(Ordering::Shard)
             .record_max_buffered_time(Duration::from_secs(60))
             .record_ttl(Duration::from_secs(600));
-        let mut pipeline = Pipeline::new(config, 64 << 20, 7, Time::ZERO);
+        let mut pipeline = Pipeline::new(config, 1, 64 << 20, 7, Time::ZERO);
         pipeline.handle_timeout(Time::ZERO);
         pipeline
     }
@@ -364,7 +366,7 @@ mod tests {
         let mut record = UserRecord::new("key", b"data");
         record.explicit_hash_key = Some(HashKey(hash_key));
         let hashed = Hashed { record, key_digest: key_digest("key"), hash_key: record.explicit_hash_key };
-        pipeline.put(&hashed, now).unwrap();
+        pipeline.put(0, &hashed, now).unwrap();
     }
 
     #[test]

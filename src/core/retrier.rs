@@ -330,14 +330,14 @@ mod tests {
             .ordering(Ordering::None)
             .record_max_buffered_time(linger)
             .record_ttl(Duration::from_secs(600));
-        let mut pipeline = Pipeline::new(config, 64 << 20, 7, Time::ZERO);
+        let mut pipeline = Pipeline::new(config, 1, 64 << 20, 7, Time::ZERO);
         pipeline.handle_timeout(Time::ZERO);
         pipeline
     }
 
     fn put(pipeline: &mut Pipeline, now: Time) {
         let record = UserRecord::new("key", b"data");
-        pipeline.put(&Hashed { record, key_digest: key_digest("key"), hash_key: None }, now).unwrap();
+        pipeline.put(0, &Hashed { record, key_digest: key_digest("key"), hash_key: None }, now).unwrap();
         pipeline.handle_timeout(now);
     }
 
@@ -401,7 +401,7 @@ mod tests {
     fn put_at(pipeline: &mut Pipeline, hash_key: u128, data: &[u8]) -> Result<(), super::super::Refusal> {
         let record = UserRecord::new("key", data).with_explicit_hash_key(HashKey(hash_key));
         let hashed = Hashed { record, key_digest: key_digest("key"), hash_key: Some(HashKey(hash_key)) };
-        pipeline.put(&hashed, Time::ZERO).map(|_| ())
+        pipeline.put(0, &hashed, Time::ZERO).map(|_| ())
     }
 
     fn throttled() -> EntryOutcome {
@@ -446,7 +446,7 @@ mod tests {
     fn a_shard_has_half_the_budget_while_others_are_active() {
         let config = StreamConfig::default().aggregation_enabled(false).record_ttl(Duration::from_secs(600));
         let new = || {
-            let mut pipeline = Pipeline::new(config.clone(), 1000, 7, Time::ZERO);
+            let mut pipeline = Pipeline::new(config.clone(), 1, 1000, 7, Time::ZERO);
             pipeline.handle_timeout(Time::ZERO);
             with_shards(pipeline, ["a", "b"])
         };

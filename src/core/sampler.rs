@@ -4,7 +4,7 @@
 /// Distances are between 1 and twice this, less 1.
 const MEAN: u64 = 128;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Sampler {
     left: u64,
     state: u64,

@@ -200,7 +200,7 @@ mod tests {
     /// A stream that has a shard map and has asked for nothing since.
     fn stream() -> Pipeline {
         let config = StreamConfig::default().record_max_buffered_time(Duration::ZERO);
-        let mut pipeline = Pipeline::new(config, 64 << 20, 7, Time::ZERO);
+        let mut pipeline = Pipeline::new(config, 1, 64 << 20, 7, Time::ZERO);
         pipeline.handle_timeout(Time::ZERO);
         assert!(asks(&mut pipeline));
         pipeline.handle_shard_list(Ok(page()), MAP_CAME);
@@ -215,7 +215,7 @@ mod tests {
     fn mismatch(pipeline: &mut Pipeline, now: Time) {
         let record = UserRecord::new("key", b"data");
         let hashed = Hashed { record, key_digest: key_digest("key"), hash_key: Some(HashKey(1)) };
-        pipeline.put(&hashed, now).unwrap();
+        pipeline.put(0, &hashed, now).unwrap();
         pipeline.handle_timeout(now);
         let request = pipeline.poll_transmit(now).unwrap();
         let (shard_id, sequence_number) = (ShardId::new("high"), SequenceNumber::new("1"));

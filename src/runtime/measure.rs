@@ -56,12 +56,13 @@ impl StreamShared {
 
     /// After a panic: as they were.
     pub(crate) fn counters(&self) -> Counters {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner).pipeline.counters()
+        let (Ok(whole) | Err(whole)) = self.stripes.remains();
+        whole.state.pipeline.counters()
     }
 
     /// When the oldest undecided user record arrived.
     pub(crate) fn oldest(&self) -> Option<Time> {
-        self.state.lock().ok()?.pipeline.oldest()
+        self.stripes.whole()?.state.pipeline.oldest()
     }
 
     /// What every metric counted since the start, or in the last `window` seconds.
@@ -81,14 +82,16 @@ impl StreamShared {
     pub(crate) fn statistics(&self) -> StreamStatistics {
         self.count_everything();
         let now = self.clock.now();
-        let Ok(state) = self.state.lock() else {
+        let Some(whole) = self.stripes.whole() else {
             return StreamStatistics { state: StreamState::Broken, ..StreamStatistics::default() };
         };
+        let state = &whole.state;
         let mut look = state.pipeline.look(now);
         look.state = if state.closed { StreamState::Closed } else { StreamState::Open };
-        (look.undecided_records, look.undecided_bytes) = state.held;
+        let held = whole.held();
+        (look.undecided_records, look.undecided_bytes) = (held.records, held.bytes);
         look.queues.waits_for_connection = state.in_line;
-        drop(state);
+        drop(whole);
         for first in (0..).step_by(SLICE) {
             let shards = self.enter(|pipeline, now| pipeline.look_at_shards(first, SLICE, now));
             let Some(shards) = shards.flatten() else { break };

@@ -16,6 +16,7 @@ mod side;
 mod signal;
 mod slots;
 mod stream;
+mod stripes;
 #[cfg(test)]
 mod tests;
 pub mod transport;

@@ -7,9 +7,13 @@ use super::slots::{Part, SlotBlock};
 use super::stream::Placed;
 use crate::core::{ReportBatch, Token};
 
-/// One entry a block, by the block's number.
-#[derive(Debug, Default)]
+/// What was put through one stripe: one entry for each of its blocks. Those of stripe _i_ of _n_ have the numbers _i_, _i_ + _n_,
+/// _i_ + 2 _n_ and so on.
+#[derive(Debug)]
 pub(crate) struct Side {
+    stripe: u32,
+    /// _n_ is two to the power of this.
+    bits: u32,
     blocks: Vec<Block>,
 }
 
@@ -50,14 +54,18 @@ impl Opaques {
 }
 
 impl Side {
+    /// The tables of stripe number `stripe` of `stripes`, which is a power of two.
+    pub(crate) fn new(stripe: usize, stripes: usize) -> Side {
+        Side { stripe: stripe as u32, bits: stripes.trailing_zeros(), blocks: Vec::new() }
+    }
+
     /// An accepted user record got this token.
     #[inline]
     pub(crate) fn place(&mut self, token: Token, opaque: Option<u64>, tickets: bool) -> Placed {
-        let number = token.block as usize;
         if token.index == 0 {
-            self.open(number, tickets);
+            self.open(token.block, tickets);
         }
-        match (self.blocks.get_mut(number), opaque) {
+        match (self.block(token.block), opaque) {
             (Some(Block::Slots(block)), None) => Placed::Ticket(Arc::clone(block), token.index),
             (Some(Block::Opaques(opaques)), Some(opaque)) => {
                 opaques.numbers.push(opaque);
@@ -70,7 +78,7 @@ impl Side {
     /// Names the slots that `batch` fills.
     pub(crate) fn complete(&self, batch: &Arc<ReportBatch>, out: &mut Vec<(Arc<SlotBlock>, Part)>) {
         for_each_run(batch, |position, token, count| {
-            if let Some(Block::Slots(block)) = self.blocks.get(token.block as usize) {
+            if let Some(Block::Slots(block)) = self.place_of(token.block).and_then(|place| self.blocks.get(place)) {
                 out.push((Arc::clone(block), Part { first: token.index, count, position, batch: Arc::clone(batch) }));
             }
         });
@@ -80,7 +88,7 @@ impl Side {
     pub(crate) fn opaques(&mut self, batch: &Arc<ReportBatch>) -> impl Iterator<Item = (u32, Vec<u64>)> + use<> {
         let mut runs = Vec::new();
         for_each_run(batch, |position, token, count| {
-            if let Some(Block::Opaques(opaques)) = self.blocks.get_mut(token.block as usize) {
+            if let Some(Block::Opaques(opaques)) = self.block(token.block) {
                 runs.push((position, opaques.report(token.index as usize, count as usize)));
             }
         });
@@ -91,7 +99,7 @@ impl Side {
     pub(crate) fn free(&mut self, batch: &ReportBatch, is_free: impl Fn(u32) -> bool) {
         for_each_run(batch, |_, token, _| {
             if is_free(token.block)
-                && let Some(block) = self.blocks.get_mut(token.block as usize)
+                && let Some(block) = self.block(token.block)
             {
                 *block = Block::Free;
             }
@@ -99,8 +107,7 @@ impl Side {
     }
 
     /// What is left when the core cannot be asked any more.
-    pub(crate) fn take_undecided(&mut self) -> (Vec<Arc<SlotBlock>>, Vec<u64>) {
-        let (mut slots, mut numbers) = (Vec::new(), Vec::new());
+    pub(crate) fn take_undecided(&mut self, slots: &mut Vec<Arc<SlotBlock>>, numbers: &mut Vec<u64>) {
         for block in std::mem::take(&mut self.blocks) {
             match block {
                 Block::Free => {}
@@ -108,14 +115,27 @@ impl Side {
                 Block::Opaques(opaques) => numbers.extend(opaques.into_unreported()),
             }
         }
-        (slots, numbers)
     }
 
-    fn open(&mut self, number: usize, tickets: bool) {
-        if self.blocks.len() <= number {
-            self.blocks.resize_with(number + 1, Block::default);
+    /// Where a block's entry is; nowhere if the block is another stripe's.
+    #[inline]
+    fn place_of(&self, number: u32) -> Option<usize> {
+        let place = number >> self.bits;
+        (number == place << self.bits | self.stripe).then_some(place as usize)
+    }
+
+    #[inline]
+    fn block(&mut self, number: u32) -> Option<&mut Block> {
+        let place = self.place_of(number)?;
+        self.blocks.get_mut(place)
+    }
+
+    fn open(&mut self, number: u32, tickets: bool) {
+        let place = (number >> self.bits) as usize;
+        if self.blocks.len() <= place {
+            self.blocks.resize_with(place + 1, Block::default);
         }
-        if let Some(block) = self.blocks.get_mut(number) {
+        if let Some(block) = self.block(number) {
             *block = if tickets { Block::Slots(Arc::default()) } else { Block::Opaques(Opaques::default()) };
         }
     }

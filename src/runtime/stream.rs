@@ -1,9 +1,9 @@
-//! One stream: its state machine behind one short lock, the way in (`put`), and what has to happen after every input once the
-//! lock is released: tickets are filled, reports queued, room given back, wakers woken, jobs started, lines logged.
+//! One stream: its state machine behind short locks, the way in (`put`), and what has to happen after every input once the locks
+//! are released: tickets are filled, reports queued, room given back, wakers woken, jobs started, lines logged.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
-use std::sync::{Arc, LockResult, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 
 use tokio::sync::Notify;
@@ -13,8 +13,8 @@ use super::log::{self, Log};
 use super::measure::Measured;
 use super::prepare::{Prepared, hash_key};
 use super::reports::{Budgets, Delivery, ReportQueue};
-use super::side::Side;
 use super::slots::SlotBlock;
+use super::stripes::{Amount, Stripes, Whole};
 use super::wake::wake_all;
 use crate::config::StreamConfig;
 use crate::core::{Event, Job, Pipeline, Refusal, ReportBatch};
@@ -46,9 +46,9 @@ pub(crate) struct StreamShared {
     pub(super) needs_hash_keys: AtomicBool,
     /// Threads that hand out reports which they drained: an abort is not over before they are done.
     handing_out: AtomicUsize,
-    /// A panic under the lock poisons it; puts then get `Poisoned`.
-    pub(super) state: Mutex<State>,
-    /// Counted after the stream's lock is released, and before reports are handed out: who has a report finds it counted.
+    /// A panic under a lock poisons it; puts then get `Poisoned`.
+    pub(super) stripes: Stripes,
+    /// Counted after the stream's locks are released, and before reports are handed out: who has a report finds it counted.
     pub(super) metrics: Mutex<StreamMetrics>,
     log: Mutex<Log>,
 }
@@ -56,9 +56,8 @@ pub(crate) struct StreamShared {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) pipeline: Pipeline,
-    side: Side,
-    /// User records and bytes accepted and not drained as reports yet: what a breakdown gives back.
-    pub(super) held: (usize, usize),
+    /// User records drained as reports since the start: what a breakdown need not give back.
+    pub(super) decided: Amount,
     /// User records accepted that the metrics know of.
     counted: u64,
     /// The driver wakes up by itself at this moment.
@@ -67,6 +66,8 @@ pub(super) struct State {
     pub(super) in_line: bool,
     /// No more user records; the driver ends.
     pub(super) closed: bool,
+    /// There was a panic under a lock, and everything is reported.
+    broken: bool,
     /// Puts that wait for room in a shard's queue.
     backlogged: HashMap<u32, Vec<Waker>>,
     /// Flushes under way.
@@ -114,7 +115,7 @@ impl StreamShared {
     ) -> StreamShared {
         let max_user_record_size = config.max_user_record_size;
         let now = clock.now();
-        let pipeline = Pipeline::new(config, budgets.producer.max_bytes(), seed, now);
+        let pipeline = Pipeline::new(config, Stripes::useful(), budgets.producer.max_bytes(), seed, now);
         StreamShared {
             metrics: Mutex::new(StreamMetrics::new(&name, now)),
             log: Mutex::default(),
@@ -126,14 +127,14 @@ impl StreamShared {
             max_user_record_size,
             needs_hash_keys: AtomicBool::new(false),
             handing_out: AtomicUsize::new(0),
-            state: Mutex::new(State {
+            stripes: Stripes::new(State {
                 pipeline,
-                side: Side::default(),
-                held: (0, 0),
+                decided: Amount::default(),
                 counted: 0,
                 armed: Time::NEVER,
                 in_line: false,
                 closed: false,
+                broken: false,
                 backlogged: HashMap::new(),
                 flushes: Vec::new(),
                 jobs: Vec::new(),
@@ -143,101 +144,94 @@ impl StreamShared {
 
     /// Puts user records for which room is reserved, in order, until one is not taken. Gives how many were, and why not more.
     pub(crate) fn put(&self, records: &[Prepared<'_>], mut placed: impl FnMut(Placed)) -> (usize, Option<NotTaken>) {
+        let _wake = WakeOnPanic(&self.wake_driver);
         let mut taken = 0;
         while let Some(slice) = records.get(taken..).filter(|rest| !rest.is_empty()) {
             let slice = slice.get(..SLICE).unwrap_or(slice);
-            let (count, stopped) = self.put_slice(slice, &mut placed);
+            let now = self.clock.now();
+            let (count, stripe) = match self.put_open(slice, now, &mut placed) {
+                Ok(put) => put,
+                Err(why) => return (taken, Some(NotTaken::Refused(why))),
+            };
             taken += count;
-            match stopped {
-                None => {}
-                // Rare: the shard map came after the keys were looked at. Hash, and enter again.
-                Some(Stop::NeedsHashKey) => {
-                    let Some(next) = records.get(taken) else { break };
-                    let mut next = *next;
-                    next.hashed.hash_key = Some(hash_key(&next.hashed.record, next.hashed.key_digest));
-                    match self.put_slice(&[next], &mut placed) {
-                        (1, _) => taken += 1,
-                        (_, Some(Stop::NotTaken(why))) => return (taken, Some(why)),
-                        (_, _) => return (taken, Some(NotTaken::Refused(PutError::Poisoned))),
-                    }
-                }
-                Some(Stop::NotTaken(why)) => return (taken, Some(why)),
+            let Some(next) = slice.get(count) else { continue };
+            match self.put_whole(stripe, next, now, &mut placed) {
+                Ok(()) => taken += 1,
+                Err(why) => return (taken, Some(why)),
             }
         }
         (taken, None)
     }
 
-    /// Takes the lock for a put.
+    /// Appends to open aggregates, until a user record needs more than that. Gives how many were taken, and the stripe they went
+    /// through.
     #[inline]
-    fn lock(&self) -> LockResult<MutexGuard<'_, State>> {
-        match self.state.try_lock() {
-            Ok(state) => Ok(state),
-            Err(TryLockError::Poisoned(poisoned)) => Err(poisoned),
-            Err(TryLockError::WouldBlock) => self.wait_for_lock(),
+    fn put_open(
+        &self,
+        slice: &[Prepared<'_>],
+        now: Time,
+        placed: &mut impl FnMut(Placed),
+    ) -> Result<(usize, usize), PutError> {
+        let (number, stripe) = self.stripes.home();
+        let mut stripe = stripe.map_err(|_| PutError::Poisoned)?;
+        if let Some(why) = stripe.refuses {
+            return Err(why);
         }
-    }
-
-    /// Others hold it for a slice at most, which takes less than going to sleep and being woken: looks again for about as long
-    /// before it sleeps.
-    #[cold]
-    fn wait_for_lock(&self) -> LockResult<MutexGuard<'_, State>> {
-        for pause in [4, 8, 16, 32, 32, 32, 32, 32] {
-            (0..pause).for_each(|_| std::hint::spin_loop());
-            match self.state.try_lock() {
-                Ok(state) => return Ok(state),
-                Err(TryLockError::Poisoned(poisoned)) => return Err(poisoned),
-                Err(TryLockError::WouldBlock) => {}
-            }
-        }
-        self.state.lock()
-    }
-
-    #[inline]
-    fn put_slice(&self, slice: &[Prepared<'_>], placed: &mut impl FnMut(Placed)) -> (usize, Option<Stop>) {
-        let now = self.clock.now();
-        let _wake = WakeOnPanic(&self.wake_driver);
-        let Ok(mut state) = self.lock() else {
-            return (0, Some(Stop::NotTaken(NotTaken::Refused(PutError::Poisoned))));
-        };
-        let State { pipeline, side, closed, held, armed, in_line, .. } = &mut *state;
-        if *closed {
-            return (0, Some(Stop::NotTaken(NotTaken::Refused(PutError::Closed))));
-        }
+        let tickets = matches!(self.delivered, Delivered::Tickets);
         let mut taken = 0;
-        let mut stopped = None;
         for prepared in slice {
-            match pipeline.put(&prepared.hashed, now) {
-                Ok(token) => {
-                    *held = (held.0 + 1, held.1 + prepared.bytes());
-                    placed(side.place(token, prepared.opaque, matches!(self.delivered, Delivered::Tickets)));
-                }
-                Err(Refusal::NeedsHashKey) => {
-                    stopped = Some(Stop::NeedsHashKey);
-                    break;
-                }
-                Err(Refusal::Backlog(lane)) => {
-                    stopped = Some(Stop::NotTaken(NotTaken::Backlog(lane)));
-                    break;
-                }
-            }
+            let Some(token) = stripe.intake.try_put(&prepared.hashed, now) else { break };
+            placed(stripe.accept(token, prepared, tickets));
             taken += 1;
+        }
+        Ok((taken, number))
+    }
+
+    /// Puts a user record for which there is no open aggregate with room.
+    fn put_whole(
+        &self,
+        stripe: usize,
+        prepared: &Prepared<'_>,
+        now: Time,
+        placed: &mut impl FnMut(Placed),
+    ) -> Result<(), NotTaken> {
+        let mut whole = self.stripes.whole().ok_or(NotTaken::Refused(PutError::Poisoned))?;
+        let Whole { state, stripes } = &mut whole;
+        let State { pipeline, closed, armed, in_line, .. } = &mut **state;
+        if *closed {
+            return Err(NotTaken::Refused(PutError::Closed));
+        }
+        let token = match pipeline.put(stripe, &prepared.hashed, now) {
+            Ok(token) => token,
+            Err(Refusal::Backlog(lane)) => return Err(NotTaken::Backlog(lane)),
+            // Rare: the shard map came after the key was looked at.
+            Err(Refusal::NeedsHashKey) => {
+                drop(whole);
+                let mut prepared = *prepared;
+                prepared.hashed.hash_key = Some(hash_key(&prepared.hashed.record, prepared.hashed.key_digest));
+                return self.put_whole(stripe, &prepared, now, placed);
+            }
+        };
+        let tickets = matches!(self.delivered, Delivered::Tickets);
+        if let Some(Some(stripe)) = stripes.get_mut(stripe) {
+            placed(stripe.accept(token, prepared, tickets));
         }
         let wake = pipeline.take_stirred() && (pipeline.has_job() || next_wake(pipeline, *in_line) < *armed);
         if wake {
             *armed = Time::ZERO;
         }
-        drop(state);
+        drop(whole);
         if wake {
             self.wake_driver.notify_one();
         }
-        (taken, stopped)
+        Ok(())
     }
 
     /// Registers `waker` to be woken when there is room again for a lane that refused. False if there may be room by now.
     pub(crate) fn wait_for_lane(&self, lane: u32, waker: &Waker) -> bool {
         // Cloned before the lock: that is the caller's code.
         let waker = waker.clone();
-        let Ok(mut state) = self.state.lock() else { return false };
+        let Ok(mut state) = self.stripes.state() else { return false };
         if state.closed || !state.pipeline.is_refusing(lane) {
             return false;
         }
@@ -255,20 +249,20 @@ impl StreamShared {
         let _wake = WakeOnPanic(&self.wake_driver);
         // Finished after the lock is released, also by a panic: what was drained is no longer in the tables.
         let mut unfinished = Unfinished { stream: self, after: Aftermath::default(), now };
-        let mut state = self.state.lock().ok()?;
-        let result = input(&mut state.pipeline, now);
-        self.drain(&mut state, &mut unfinished.after);
+        let mut whole = self.stripes.whole()?;
+        let result = input(&mut whole.state.pipeline, now);
+        self.drain(&mut whole, &mut unfinished.after);
         Some(result)
     }
 
     /// The jobs that are to be started.
     pub(crate) fn take_jobs(&self) -> Vec<Job> {
-        self.state.lock().map(|mut state| std::mem::take(&mut state.jobs)).unwrap_or_default()
+        self.stripes.state().map(|mut state| std::mem::take(&mut state.jobs)).unwrap_or_default()
     }
 
     /// The driver is awake: nobody needs to wake it before it has armed itself again.
     pub(crate) fn disarm(&self) {
-        if let Ok(mut state) = self.state.lock() {
+        if let Ok(mut state) = self.stripes.state() {
             state.armed = Time::ZERO;
         }
     }
@@ -276,7 +270,7 @@ impl StreamShared {
     /// Tells when the driver will wake up by itself, and whether it stands in line for a connection; whatever needs it earlier
     /// wakes it.
     pub(crate) fn arm(&self, in_line: bool) -> Option<Time> {
-        let mut state = self.state.lock().ok()?;
+        let mut state = self.stripes.state().ok()?;
         state.in_line = in_line;
         state.armed = next_wake(&state.pipeline, in_line);
         Some(state.armed)
@@ -284,10 +278,15 @@ impl StreamShared {
 
     /// Takes no more user records.
     pub(crate) fn close(&self) {
-        let Ok(mut state) = self.state.lock() else { return };
+        let (mut whole, why) = match self.stripes.remains() {
+            Ok(whole) => (whole, PutError::Closed),
+            Err(whole) => (whole, PutError::Poisoned),
+        };
+        let Whole { state, stripes } = &mut whole;
         state.closed = true;
+        stripes.iter_mut().flatten().for_each(|stripe| stripe.refuses = Some(why));
         let wakers: Vec<Waker> = std::mem::take(&mut state.backlogged).into_values().flatten().collect();
-        drop(state);
+        drop(whole);
         wake_all(wakers);
         self.wake_driver.notify_one();
     }
@@ -310,15 +309,18 @@ impl StreamShared {
 
     /// After a panic under the lock the state machine cannot be trusted; the table of what was accepted can.
     fn give_up(&self) -> usize {
-        let mut state = match self.state.lock() {
-            Ok(_) => return 0,
-            Err(poisoned) => poisoned.into_inner(),
-        };
-        let (tickets, opaques) = state.side.take_undecided();
-        let (records, bytes) = std::mem::take(&mut state.held);
-        let backlogged = std::mem::take(&mut state.backlogged).into_values().flatten();
-        let wakers: Vec<Waker> = backlogged.chain(state.flushes.drain(..).map(|(_, waker)| waker)).collect();
-        drop(state);
+        let Err(mut whole) = self.stripes.remains() else { return 0 };
+        let Amount { records, bytes } = whole.held();
+        let Whole { state, stripes } = &mut whole;
+        state.broken = true;
+        let (mut tickets, mut opaques) = (Vec::new(), Vec::new());
+        for stripe in stripes.iter_mut().flatten() {
+            stripe.side.take_undecided(&mut tickets, &mut opaques);
+            stripe.accepted = Amount::default();
+        }
+        state.decided = Amount::default();
+        let wakers: Vec<Waker> = state.flushes.drain(..).map(|(_, waker)| waker).collect();
+        drop(whole);
         wake_all(wakers);
         if matches!(self.delivered, Delivered::Tickets) {
             self.budgets.all().for_each(|budget| budget.give_back(records, bytes));
@@ -343,8 +345,8 @@ impl StreamShared {
 
     /// Whether a flush is over; if not, `waker` is woken when it may be.
     pub(crate) fn is_flushed(&self, flush: u64, waker: &Waker) -> bool {
-        let Ok(mut state) = self.state.lock() else { return true };
-        let done = state.pipeline.is_flushed(flush);
+        let Ok(mut state) = self.stripes.state() else { return true };
+        let done = state.broken || state.pipeline.is_flushed(flush);
         if !done {
             state.flushes.push((flush, waker.clone()));
         }
@@ -353,7 +355,7 @@ impl StreamShared {
 
     /// Forgets who waits for a flush.
     pub(crate) fn forget_flush(&self, flush: u64) {
-        if let Ok(mut state) = self.state.lock() {
+        if let Ok(mut state) = self.stripes.state() {
             state.flushes.retain(|(other, _)| *other != flush);
         }
     }
@@ -361,28 +363,32 @@ impl StreamShared {
     /// How many wait for a flush.
     #[cfg(test)]
     pub(crate) fn flushes(&self) -> usize {
-        self.state.lock().map_or(0, |state| state.flushes.len())
+        self.stripes.state().map_or(0, |state| state.flushes.len())
     }
 
-    /// Drains the outputs of the state machine under the lock. A panic leaves nothing between the tables and `after`.
-    fn drain(&self, state: &mut State, after: &mut Aftermath) {
-        let State { pipeline, side, held, counted, armed, in_line, backlogged, flushes, jobs, .. } = state;
-        let batches: Vec<Arc<ReportBatch>> = std::iter::from_fn(|| pipeline.poll_reports()).map(Arc::new).collect();
+    /// Drains the outputs of the state machine under the locks. A panic leaves nothing between the tables and `after`.
+    fn drain(&self, whole: &mut Whole<'_>, after: &mut Aftermath) {
+        let batches: Vec<Arc<ReportBatch>> =
+            std::iter::from_fn(|| whole.state.pipeline.poll_reports()).map(Arc::new).collect();
         if !batches.is_empty() {
             self.handing_out.fetch_add(1, SeqCst);
             after.hands_out = true;
         }
+        let accepted = whole.accepted();
+        let Whole { state, stripes } = whole;
+        let State { pipeline, decided, counted, armed, in_line, backlogged, flushes, jobs, .. } = &mut **state;
         for batch in &batches {
-            let left = (held.0.checked_sub(batch.members().len()), held.1.checked_sub(batch.user_bytes()));
-            let (Some(records), Some(bytes)) = left else { panic!("more is decided than was accepted") };
-            *held = (records, bytes);
+            let more = decided.plus(Amount { records: batch.members().len(), bytes: batch.user_bytes() });
+            assert!(accepted.minus(more).is_some(), "more is decided than was accepted");
+            *decided = more;
             match &self.delivered {
                 Delivered::Tickets => {
                     after.released.push((batch.members().len(), batch.user_bytes()));
-                    side.complete(batch, &mut after.completed);
+                    stripes.iter().flatten().for_each(|stripe| stripe.side.complete(batch, &mut after.completed));
                 }
                 Delivered::Queue(_) => {
-                    let delivered = side.opaques(batch).map(|(position, opaques)| {
+                    let opaques = stripes.iter_mut().flatten().flat_map(|stripe| stripe.side.opaques(batch));
+                    let delivered = opaques.map(|(position, opaques)| {
                         let (batch, budgets) = (Arc::clone(batch), self.budgets.clone());
                         Delivery { batch, position, opaques, bytes: 0, budgets }
                     });
@@ -396,14 +402,17 @@ impl StreamShared {
             }
         }
         // Only now: several batches may hold user records of one block, and the last of them frees it.
-        batches.iter().for_each(|batch| side.free(batch, |block| pipeline.is_block_free(block)));
+        for stripe in stripes.iter_mut().flatten() {
+            batches.iter().for_each(|batch| stripe.side.free(batch, |block| pipeline.is_block_free(block)));
+        }
         while let Some(lane) = pipeline.poll_admitted() {
             after.wakers.extend(backlogged.remove(&lane).unwrap_or_default());
         }
         while let Some(event) = pipeline.poll_event() {
             after.events.push(event);
         }
-        after.measured = Measured::drain(pipeline, counted, held.0, batches);
+        let pending = accepted.records - decided.records;
+        after.measured = Measured::drain(pipeline, counted, pending, batches);
         while let Some(job) = pipeline.poll_job() {
             jobs.push(job);
         }
@@ -476,11 +485,6 @@ impl Drop for WakeOnPanic<'_> {
             self.0.notify_one();
         }
     }
-}
-
-enum Stop {
-    NeedsHashKey,
-    NotTaken(NotTaken),
 }
 
 /// When the driver has something to do.

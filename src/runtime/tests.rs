@@ -15,6 +15,7 @@ use super::clock::Clock;
 use super::driver::Driver;
 use super::reports::{Budgets, ReportQueue};
 use super::stream::{Delivered, StreamShared};
+use super::stripes::move_to;
 use super::transport::{Request, Response, Transport};
 use super::worker::Worker;
 use super::{Placed, ProducerShared, ReportMode, Ticket, wait};
@@ -61,6 +62,34 @@ fn a_breakdown_reports_every_ticket_and_gives_the_room_back() {
     assert!(tickets.iter().all(|ticket| ticket.report().unwrap().failure() == Some(&Failure::Aborted)));
     assert_eq!(stream.budgets.producer.outstanding(), (0, 0));
     assert_eq!(stream.abort(), 0);
+}
+
+#[test]
+fn a_breakdown_in_one_stripe_reports_what_went_through_all() {
+    let stream = stream(Delivered::Tickets);
+    let prepared = stream.prepare(UserRecord::new("key", b"data"), None).unwrap();
+    let mut tickets = Vec::new();
+    let mut keep = |placed| match placed {
+        Placed::Ticket(block, index) => tickets.push(Ticket::new(block, index)),
+        Placed::Detached => {}
+    };
+    for stripe in [0, 1] {
+        move_to(stripe);
+        assert_eq!(stream.try_put_all(&[prepared; 2], &mut keep), (2, None));
+    }
+    // Under the lock of a stripe alone: there is room in its open aggregate.
+    assert_eq!(stream.try_put_all(&[prepared], |_| panic!("a bug in the core")), (1, None));
+    assert_eq!(stream.try_put_all(&[prepared], &mut keep), (0, Some(PutError::Poisoned)));
+    // The others do not know yet.
+    move_to(0);
+    assert_eq!(stream.try_put_all(&[prepared], &mut keep), (1, None));
+    assert!(stream.enter(|_, _| ()).is_none());
+    assert!(!stream.is_flushed(0, Waker::noop()));
+    assert_eq!(stream.abort(), 6, "five and the one whose place nobody learnt");
+    assert_eq!(stream.try_put_all(&[prepared], &mut keep), (0, Some(PutError::Poisoned)));
+    assert!(stream.is_flushed(0, Waker::noop()));
+    assert!(tickets.iter().all(|ticket| ticket.report().unwrap().failure() == Some(&Failure::Aborted)));
+    assert_eq!((tickets.len(), stream.budgets.producer.outstanding()), (5, (0, 0)));
 }
 
 #[test]
@@ -140,7 +169,7 @@ fn a_panic_while_reports_are_drained_loses_none_of_them() {
     put(0);
     // One that nobody accepted: when it is decided, the accounts do not add up.
     let stray = stream.prepare(UserRecord::new("key", b"stray data"), Some(9)).unwrap();
-    stream.enter(|pipeline, now| pipeline.put(&stray.hashed, now)).unwrap().unwrap();
+    stream.enter(|pipeline, now| pipeline.put(0, &stray.hashed, now)).unwrap().unwrap();
     put(1);
     assert!(catch_unwind(AssertUnwindSafe(|| stream.enter(|pipeline, now| pipeline.abort(now)))).is_err());
     assert_eq!(stream.abort(), 1, "one was drained before the panic");

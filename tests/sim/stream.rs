@@ -52,12 +52,15 @@ pub(crate) struct Stream {
     /// A call failed as a whole, and none has succeeded since.
     pub(crate) backed_off: bool,
     pub(crate) puts_huge: bool,
+    /// Which way in the next one takes: a generator of its own, so that it changes nothing else.
+    ways_in: Rng,
     /// Put while nothing was known of the shards: user records and their bytes.
     held: (usize, usize),
 }
 
 impl Stream {
-    pub(crate) fn new(number: usize, scenario: &Scenario, rng: &mut Rng) -> Stream {
+    /// Its callers go in by up to `intakes` ways.
+    pub(crate) fn new(number: usize, scenario: &Scenario, intakes: usize, rng: &mut Rng) -> Stream {
         let plan = scenario.streams[number].clone();
         let limits = Limits {
             config: plan.config.clone(),
@@ -67,7 +70,7 @@ impl Stream {
         let pace = Pace::new(plan.config.rate_limit, plan.reshards.is_empty() && plan.work.poisonous == 0.0);
         Stream {
             number,
-            pipeline: Pipeline::new(plan.config.clone(), scenario.budget_bytes, rng.u64(..), Time::ZERO),
+            pipeline: Pipeline::new(plan.config.clone(), intakes, scenario.budget_bytes, rng.u64(..), Time::ZERO),
             service: Service::new(plan.shards, plan.shard_rate),
             ledger: Ledger::new(limits),
             debt: Debt::new(plan.config.rate_limit),
@@ -87,6 +90,7 @@ impl Stream {
             pace,
             backed_off: false,
             puts_huge: true,
+            ways_in: Rng::with_seed(number as u64),
             held: (0, 0),
         }
     }
@@ -137,11 +141,12 @@ impl Stream {
         let time = Time::from_nanos(now);
         self.pipeline.take_stirred();
         let before = (self.pipeline.poll_timeout(), self.pipeline.transmit_due());
-        let mut result = self.pipeline.put(&hashed, time);
+        let intake = self.ways_in.usize(0..self.pipeline.intakes());
+        let mut result = self.pipeline.put(intake, &hashed, time);
         if result == Err(Refusal::NeedsHashKey) {
             assert!(self.pipeline.needs_hash_keys() && hashed.hash_key.is_none());
             hashed.hash_key = Some(wanted.hash_key);
-            result = self.pipeline.put(&hashed, time);
+            result = self.pipeline.put(intake, &hashed, time);
         }
         let after = (self.pipeline.poll_timeout(), self.pipeline.transmit_due());
         let earlier = after.0 < before.0 || after.1 < before.1;

@@ -47,10 +47,12 @@ macro_rules! note {
 pub(crate) use note;
 
 impl World {
-    pub(crate) fn new(seed: u64, tracing: bool, hashing: bool) -> World {
+    /// Callers of a stream go in by up to `intakes` ways.
+    pub(crate) fn new(seed: u64, intakes: usize, tracing: bool, hashing: bool) -> World {
         let mut rng = Rng::with_seed(seed);
         let scenario = Scenario::new(&mut rng);
-        let streams = (0..scenario.streams.len()).map(|number| Stream::new(number, &scenario, &mut rng)).collect();
+        let streams =
+            (0..scenario.streams.len()).map(|number| Stream::new(number, &scenario, intakes, &mut rng)).collect();
         let mut world = World {
             now: 0,
             rng,
