@@ -22,7 +22,8 @@ pub(super) struct OpenAggregate {
     members: Members,
     first_hash_key: Option<HashKey>,
     block: u32,
-    order: u64,
+    /// Its first user record's number in put order.
+    number: u64,
     serial: u64,
     deadline: Time,
     /// The deadline has passed, but others are queued before it in its lane.
@@ -39,7 +40,7 @@ impl OpenAggregate {
             return None;
         }
         let token = Token { block: self.block, index: self.members.len() as u32 };
-        self.members.push(token, now);
+        self.members.push(token, self.number, now);
         self.user_bytes += record.partition_key.len() + record.data.len();
         self.data.add(record.data.len());
         Some(token)
@@ -80,7 +81,6 @@ impl OpenAggregate {
             user_bytes: self.user_bytes,
             data: self.data,
             predicted: None,
-            order: self.order,
             deadline: self.deadline,
             history: History::default(),
             possibly_stored: false,
@@ -111,7 +111,7 @@ pub(super) struct Opening {
     pub(super) intake: usize,
     pub(super) lane: LaneId,
     pub(super) block: u32,
-    pub(super) order: u64,
+    pub(super) number: u64,
     pub(super) deadline: Time,
     pub(super) hash_key: Option<HashKey>,
 }
@@ -126,7 +126,7 @@ impl Aggregator {
             members: Members::default(),
             first_hash_key: opening.hash_key,
             block: opening.block,
-            order: opening.order,
+            number: opening.number,
             serial: self.opened,
             deadline: opening.deadline,
             overdue: false,

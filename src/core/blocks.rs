@@ -112,7 +112,7 @@ mod tests {
 
     fn members(block: u32, slots: std::ops::Range<u32>) -> Members {
         let mut members = Members::default();
-        slots.for_each(|index| members.push(Token { block, index }, Time::ZERO));
+        slots.for_each(|index| members.push(Token { block, index }, 0, Time::ZERO));
         members
     }
 

@@ -180,7 +180,7 @@ impl Pipeline {
         match lane.head() {
             None => Time::NEVER,
             Some(_) if enough => Time::ZERO,
-            Some(head) if head.order < self.flushed_order => Time::ZERO,
+            Some(head) if head.members.number(0) < self.flushed_number => Time::ZERO,
             Some(head) => head.deadline,
         }
     }

@@ -83,11 +83,10 @@ pub struct Pipeline {
     pub(super) jobs: VecDeque<Job>,
     pub(super) at_work: BTreeMap<JobId, super::take_apart::AtWork>,
     pub(super) next_job: u64,
-    pub(super) next_order: u64,
     /// A put changed a deadline.
     pub(super) stirred: bool,
     /// User records with a lower number do not linger any more: a flush came after them.
-    pub(super) flushed_order: u64,
+    pub(super) flushed_number: u64,
     pub(super) reports: VecDeque<ReportBatch>,
     pub(super) admitted: VecDeque<u32>,
     pub(super) events: VecDeque<Event>,
@@ -132,9 +131,8 @@ impl Pipeline {
             jobs: VecDeque::new(),
             at_work: BTreeMap::new(),
             next_job: 0,
-            next_order: 0,
             stirred: false,
-            flushed_order: 0,
+            flushed_number: 0,
             reports: VecDeque::new(),
             admitted: VecDeque::new(),
             events: VecDeque::new(),
@@ -150,7 +148,7 @@ impl Pipeline {
     /// all of that is decided.
     pub fn flush(&mut self, now: Time) -> u64 {
         self.seal_all(now);
-        self.flushed_order = self.next_order + 1;
+        self.flushed_number = self.received() + 1;
         self.collector.hurry();
         self.release_held(now);
         self.blocks.end_epoch()
@@ -269,8 +267,12 @@ impl Pipeline {
     /// What was done since the start.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        let user_records_received = self.intakes.iter().map(Intake::received).sum();
-        Counters { user_records_received, ..self.counters }
+        Counters { user_records_received: self.received(), ..self.counters }
+    }
+
+    /// User records accepted since the start.
+    pub(super) fn received(&self) -> u64 {
+        self.intakes.iter().map(Intake::received).sum()
     }
 
     /// When the oldest undecided user record arrived, if there is one.

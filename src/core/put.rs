@@ -73,7 +73,6 @@ impl Pipeline {
         // What joins an open aggregate was admitted with it.
         self.admit(id, now)?;
         self.intake_mut(intake).count(id, hashed);
-        self.next_order += 1;
         if self.travels_alone(hashed.record.partition_key.len() + hashed.record.data.len()) {
             return Ok(self.put_alone(intake, id, hashed, now));
         }
@@ -138,7 +137,7 @@ impl Pipeline {
         }
         let token = Token { block: self.blocks.open(intake), index: 0 };
         let mut members = Members::default();
-        members.push(token, now);
+        members.push(token, self.received(), now);
         self.blocks.seal(token.block, 1);
         let hash_key = hashed.record.explicit_hash_key.or(hashed.hash_key);
         let mut data = DataSizes::default();
@@ -149,7 +148,6 @@ impl Pipeline {
             user_bytes: hashed.record.partition_key.len() + hashed.record.data.len(),
             data,
             predicted: None,
-            order: self.next_order,
             deadline: now + self.linger(),
             history: History::default(),
             possibly_stored: false,
@@ -163,7 +161,7 @@ impl Pipeline {
             intake,
             lane: id,
             block: self.blocks.open(intake),
-            order: self.next_order,
+            number: self.received(),
             deadline: now + self.linger(),
             hash_key: hashed.hash_key,
         };

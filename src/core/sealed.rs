@@ -14,7 +14,7 @@ const KEPT: usize = 15;
 
 /// Where an accepted user record's report belongs: slot `index` of block `block`. A block is opened with each aggregate, its
 /// slots are numbered in put order, and its number is used again once all of them are reported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Token {
     /// The block.
     pub block: u32,
@@ -31,36 +31,51 @@ pub struct Members {
     tokens: Tokens,
 }
 
-/// Those of an aggregate are a run of slots, until it is taken apart: four bytes a user record instead of twelve.
+/// Those of an aggregate are a run of slots, until it is taken apart: four bytes a user record instead of twenty.
 #[derive(Clone, Debug)]
 enum Tokens {
     /// As many slots as there are user records, from this one on.
-    Run(Token),
-    List(Vec<Token>),
+    Run(Numbered),
+    List(Vec<Numbered>),
+}
+
+/// A token, and the user record's number in put order. In an aggregate they count on from the first one's: that is never more than
+/// their own number, so that what came before in one lane has the lower number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Numbered {
+    token: Token,
+    number: u64,
+}
+
+impl Numbered {
+    fn plus(self, count: usize) -> Numbered {
+        let Numbered { token, number } = self;
+        Numbered { token: Token { index: token.index + count as u32, ..token }, number: number + count as u64 }
+    }
 }
 
 impl Default for Tokens {
     fn default() -> Tokens {
-        Tokens::Run(Token { block: 0, index: 0 })
+        Tokens::Run(Numbered::default())
     }
 }
 
 impl Members {
-    /// Adds a user record that arrived at `now`.
-    pub(super) fn push(&mut self, token: Token, now: Time) {
+    /// Adds a user record that arrived at `now`; those before it have lower numbers.
+    #[inline]
+    pub(super) fn push(&mut self, token: Token, number: u64, now: Time) {
         if self.arrivals.is_empty() {
             // A whole microsecond: an arrival that moves to other members does not lose more each time.
             self.base = Time::from_nanos(now.as_nanos() / 1000 * 1000);
-            self.tokens = Tokens::Run(token);
+            self.tokens = Tokens::Run(Numbered { token, number });
         }
-        let next = |first: Token| Token { index: first.index + self.arrivals.len() as u32, ..first };
         match &mut self.tokens {
-            Tokens::Run(first) if next(*first) == token => {}
-            Tokens::Run(_) => {
-                let before = self.tokens();
-                self.tokens = Tokens::List(before.chain([token]).collect());
+            Tokens::Run(first) if first.plus(self.arrivals.len()).token == token => {}
+            Tokens::Run(first) => {
+                let before = (0..self.arrivals.len()).map(|position| first.plus(position));
+                self.tokens = Tokens::List(before.chain([Numbered { token, number }]).collect());
             }
-            Tokens::List(tokens) => tokens.push(token),
+            Tokens::List(tokens) => tokens.push(Numbered { token, number }),
         }
         let micros = now.as_nanos().saturating_sub(self.base.as_nanos()) / 1000;
         self.arrivals.push(u32::try_from(micros).unwrap_or(u32::MAX));
@@ -92,10 +107,17 @@ impl Members {
     /// The token of the user record at `position`.
     #[must_use]
     pub fn token(&self, position: usize) -> Option<Token> {
+        self.numbered(position).map(|numbered| numbered.token)
+    }
+
+    /// The number in put order of the user record at `position`.
+    pub(super) fn number(&self, position: usize) -> u64 {
+        self.numbered(position).map(|numbered| numbered.number).unwrap_or_default()
+    }
+
+    fn numbered(&self, position: usize) -> Option<Numbered> {
         match &self.tokens {
-            Tokens::Run(first) => {
-                (position < self.len()).then(|| Token { index: first.index + position as u32, ..*first })
-            }
+            Tokens::Run(first) => (position < self.len()).then(|| first.plus(position)),
             Tokens::List(tokens) => tokens.get(position).copied(),
         }
     }
@@ -121,10 +143,11 @@ impl Members {
     #[must_use]
     pub fn as_run(&self) -> Option<Token> {
         match &self.tokens {
-            Tokens::Run(first) => (!self.is_empty()).then_some(*first),
+            Tokens::Run(first) => (!self.is_empty()).then_some(first.token),
             Tokens::List(tokens) => {
-                let first = *tokens.first()?;
-                (first.index..).zip(tokens).all(|(index, token)| *token == Token { index, ..first }).then_some(first)
+                let first = tokens.first()?.token;
+                let mut slots = (first.index..).zip(tokens);
+                slots.all(|(index, other)| other.token == Token { index, ..first }).then_some(first)
             }
         }
     }
@@ -143,7 +166,7 @@ impl Members {
         let first_tokens = match &mut self.tokens {
             Tokens::Run(first) => {
                 let before = *first;
-                first.index += count as u32;
+                *first = before.plus(count);
                 Tokens::Run(before)
             }
             Tokens::List(tokens) => {
@@ -159,8 +182,8 @@ impl Members {
 
     /// Adds the user record at `position` of `other`.
     pub(super) fn push_from(&mut self, other: &Members, position: usize) {
-        if let Some(token) = other.token(position) {
-            self.push(token, other.arrival(position));
+        if let Some(Numbered { token, number }) = other.numbered(position) {
+            self.push(token, number, other.arrival(position));
         }
     }
 
@@ -237,8 +260,6 @@ pub(super) struct Sealed {
     pub(super) data: DataSizes,
     /// The shard that it was last queued for.
     pub(super) predicted: Option<ShardId>,
-    /// The number in put order of the first user record that it, or what it was a part of, was opened with.
-    pub(super) order: u64,
     /// When it should have left.
     pub(super) deadline: Time,
     pub(super) history: History,
@@ -252,9 +273,9 @@ impl Sealed {
         self.record.data_len() + self.record.partition_key.len()
     }
 
-    /// Lanes are sorted by it: when the first user record arrived.
+    /// Lanes are sorted by it: when the first user record arrived, and its number.
     pub(super) fn age(&self) -> (Time, u64) {
-        (self.members.base(), self.order)
+        (self.members.base(), self.members.number(0))
     }
 
     /// When the first user record expires.
@@ -293,7 +314,6 @@ impl Sealed {
             user_bytes: bytes,
             data,
             predicted: self.predicted.clone(),
-            order: self.order,
             deadline: self.deadline,
             history: self.history.clone(),
             possibly_stored: self.possibly_stored,
@@ -318,7 +338,11 @@ mod tests {
     fn members(count: u32) -> Members {
         let mut members = Members::default();
         for index in 0..count {
-            members.push(Token { block: 3, index }, Time::from_millis(u64::from(index) * 10 + 5));
+            members.push(
+                Token { block: 3, index },
+                70 + u64::from(index),
+                Time::from_millis(u64::from(index) * 10 + 5),
+            );
         }
         members
     }
@@ -335,7 +359,7 @@ mod tests {
     fn arrivals_that_move_on_are_rounded_once() {
         let mut members = Members::default();
         let arrivals = [1_999, 3_998, 6_001].map(Time::from_nanos);
-        (0..).zip(arrivals).for_each(|(index, now)| members.push(Token { block: 3, index }, now));
+        (0..).zip(arrivals).for_each(|(index, now)| members.push(Token { block: 3, index }, 0, now));
         for first in [0, 1, 2] {
             let mut others = Members::default();
             (first..3).for_each(|position| others.push_from(&members, position));
@@ -351,6 +375,7 @@ mod tests {
         assert_eq!((rest.token(0), rest.arrival(0)), (Some(Token { block: 3, index: 2 }), Time::from_millis(25)));
         assert_eq!(rest.arrival(2), Time::from_millis(45));
         assert_eq!(rest.as_run(), Some(Token { block: 3, index: 2 }));
+        assert_eq!((first.number(0), rest.number(0), rest.number(2)), (70, 72, 74));
     }
 
     #[test]
@@ -368,7 +393,6 @@ mod tests {
                 user_bytes: 4,
                 data: DataSizes { sum: 2, min: 1, max: 1 },
                 predicted: None,
-                order: 0,
                 deadline: Time::ZERO,
                 history: History::default(),
                 possibly_stored: false,
@@ -381,7 +405,7 @@ mod tests {
     #[test]
     fn a_gap_or_another_block_is_no_run() {
         let mut members = members(2);
-        members.push(Token { block: 3, index: 3 }, Time::from_millis(30));
+        members.push(Token { block: 3, index: 3 }, 73, Time::from_millis(30));
         assert_eq!(members.as_run(), None);
     }
 

@@ -67,8 +67,8 @@ pub struct TakenApart {
     pub(super) stored: Vec<(Sealed, Vec<u32>)>,
 }
 
-/// A user record, its place, and what it is taken out of.
-type Part<'a> = (&'a Sealed, usize, UserRecordRef<'a>);
+/// What a user record is taken out of, its place in there, and the user record; or a Kinesis record that is one as it is.
+type Part<'a> = (&'a Sealed, usize, Option<UserRecordRef<'a>>);
 
 impl TakeApart {
     /// Hashes and seals anew. Runs on: any thread, without a lock; 150 ns a user record and more.
@@ -83,16 +83,9 @@ impl TakeApart {
         for original in &self.originals {
             match &original.record.payload {
                 Payload::Aggregate(aggregate) => {
-                    run.extend(aggregate.iter().enumerate().map(|(position, user)| (original, position, user)));
+                    run.extend(aggregate.iter().enumerate().map(|(position, user)| (original, position, Some(user))));
                 }
-                Payload::Plain(_) => {
-                    // What came before it must not be put together with what comes after it.
-                    self.regroup(&mut run, &mut groups, &mut result);
-                    let mut whole = original.clone();
-                    let hash_key =
-                        *whole.record.hash_key.get_or_insert_with(|| md5::hash_key(original.partition_key()));
-                    result.put(self.place(hash_key), whole, vec![0]);
-                }
+                Payload::Plain(_) => run.push((original, 0, None)),
             }
             if !fresh {
                 self.regroup(&mut run, &mut groups, &mut result);
@@ -104,9 +97,19 @@ impl TakeApart {
 
     /// Empties `run` into aggregates.
     fn regroup(&self, run: &mut Vec<Part<'_>>, groups: &mut Groups, result: &mut TakenApart) {
-        // Aggregates of different hash keys overlap in time, but inside each arrivals are in order: expiry cuts off the front.
-        run.sort_by_key(|(original, position, _)| original.members.arrival(*position));
+        // Aggregates of different hash keys overlap in time, but inside each arrivals are in order: expiry cuts off the front. And
+        // all of one hash key is in put order, whichever aggregate it comes out of.
+        run.sort_by_key(|(original, position, _)| {
+            let members = &original.members;
+            (members.arrival(*position), members.number(*position))
+        });
         for (original, position, user) in run.drain(..) {
+            let Some(user) = user else {
+                let mut whole = original.clone();
+                let hash_key = *whole.record.hash_key.get_or_insert_with(|| md5::hash_key(original.partition_key()));
+                groups.add_whole(self.place(hash_key), whole);
+                continue;
+            };
             let hash_key = user.explicit_hash_key.unwrap_or_else(|| md5::hash_key(user.partition_key));
             groups.add(self.place(hash_key), original, position, &user, hash_key);
         }
@@ -173,6 +176,12 @@ impl Groups {
         }
     }
 
+    /// What came before it must not be put together with what comes after it.
+    fn add_whole(&mut self, place: Place, whole: Sealed) {
+        self.index.remove(&place);
+        self.sealed.push((place, whole, vec![0]));
+    }
+
     fn finish(&mut self, result: &mut TakenApart) {
         self.index.clear();
         let open = self.open.drain(..).map(Group::seal);
@@ -194,7 +203,6 @@ struct Group {
     user_bytes: usize,
     data: DataSizes,
     hash_key: HashKey,
-    order: u64,
     deadline: Time,
     history: History,
     possibly_stored: bool,
@@ -211,7 +219,6 @@ impl Group {
             user_bytes: 0,
             data: DataSizes::default(),
             hash_key,
-            order: original.order,
             deadline: original.deadline,
             history: original.history.clone(),
             possibly_stored: original.possibly_stored,
@@ -259,7 +266,6 @@ impl Group {
             user_bytes: self.user_bytes,
             data: self.data,
             predicted: None,
-            order: self.order,
             deadline: self.deadline,
             history: self.history,
             possibly_stored: self.possibly_stored,

@@ -36,6 +36,7 @@ const PINNED: &[(u64, &str)] = &[
     (1852, "user records of overlapping aggregates were put together out of their order of arrival"),
     (6633, "an arrival lost another microsecond each time that its aggregate was taken apart"),
     (39, "an aggregate of one user record was taken for misplaced"),
+    (29963, "the rest of an aggregate whose front had expired went behind others of the same arrival"),
 ];
 
 fn number(variable: &str) -> Option<u64> {
