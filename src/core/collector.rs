@@ -238,6 +238,9 @@ impl Pipeline {
         self.counters.put_records_calls += 1;
         self.counters.attempts += records.len() as u64;
         self.counters.bytes_sent += entries.iter().map(|(_, sealed)| sealed.wire_bytes() as u64).sum::<u64>();
+        if entries.iter().any(|(id, _)| *id == UNPREDICTED) {
+            self.unpredicted_at_once = self.lane(UNPREDICTED).unsettled;
+        }
         for (id, _) in &entries {
             self.admit_again(*id, now);
         }

@@ -147,10 +147,11 @@ impl Lane {
         self.unsettled == 0 && self.queue.is_empty()
     }
 
-    /// Time until what is queued and `open` bytes that are not sealed yet are sent at the present pace. With order kept, a Kinesis
-    /// record takes `answer_time` as well.
-    pub(super) fn backlog(&mut self, open: usize, answer_time: Duration, now: Time) -> Duration {
-        let seconds = self.limiter.seconds_for(self.queued_bytes + open, self.queue.len(), now);
-        Duration::from_secs_f64(seconds.max(answer_time.as_secs_f64() * self.queue.len() as f64).min(1e9))
+    /// Time until what is queued, and `coming` Kinesis records and bytes that are not yet, are sent at the present pace. With order
+    /// kept, a Kinesis record takes `answer_time` as well.
+    pub(super) fn backlog(&mut self, coming: (usize, usize), answer_time: Duration, now: Time) -> Duration {
+        let (records, bytes) = (self.queue.len() + coming.0, self.queued_bytes + coming.1);
+        let seconds = self.limiter.seconds_for(bytes, records, now);
+        Duration::from_secs_f64(seconds.max(answer_time.as_secs_f64() * records as f64).min(1e9))
     }
 }

@@ -64,7 +64,7 @@ impl Pipeline {
             return None;
         }
         let (open, waits) = (self.open_bytes(id), !lane.queue().is_empty());
-        let drain = if waits { self.lane_mut(id).backlog(open, Duration::ZERO, now) } else { Duration::ZERO };
+        let drain = if waits { self.lane_mut(id).backlog((0, open), Duration::ZERO, now) } else { Duration::ZERO };
         Some((shard, ShardStatistics { drain_ms: millis(drain), ..statistics }))
     }
 

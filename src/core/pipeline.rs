@@ -78,6 +78,8 @@ pub struct Pipeline {
     pub(super) succeeded_before: bool,
     /// How long answers take lately.
     pub(super) answer_time: Duration,
+    /// Unpredicted Kinesis records that were on the wire when one was last sent.
+    pub(super) unpredicted_at_once: u32,
     /// Kinesis records stored in another shard than predicted, until a new map tells what that means.
     pub(super) misplaced: Vec<super::resharding::Misplaced>,
     pub(super) jobs: VecDeque<Job>,
@@ -127,6 +129,7 @@ impl Pipeline {
             backoff: None,
             succeeded_before: false,
             answer_time: Duration::ZERO,
+            unpredicted_at_once: 0,
             misplaced: Vec::new(),
             jobs: VecDeque::new(),
             at_work: BTreeMap::new(),

@@ -86,13 +86,13 @@ impl Pipeline {
         let id = if id == HOLDING && self.refresh.gave_up() { UNPREDICTED } else { id };
         let third = self.config.record_ttl / 3;
         let crowded = self.is_crowding(id, self.half_budget);
-        let answer_time = if self.ordered() && id != UNPREDICTED { self.answer_time } else { Duration::ZERO };
+        let answer_time = self.answer_time_in(id);
         let backlog = match id {
             // While the first map is awaited, the shards' pace is not known.
             HOLDING => Duration::ZERO,
             _ => {
-                let open = self.open_bytes(id);
-                self.lane_mut(id).backlog(open, answer_time, now)
+                let coming = self.coming_to(id);
+                self.lane_mut(id).backlog(coming, answer_time, now)
             }
         };
         if !crowded && backlog <= third {
@@ -105,6 +105,27 @@ impl Pipeline {
             self.arm_lane(id, (now + (backlog - third)).round_up(ROOM_GRID));
         }
         Err(Refusal::Backlog(id.0))
+    }
+
+    /// Kinesis records and bytes that were accepted for a lane and are not queued there yet.
+    fn coming_to(&self, id: LaneId) -> (usize, usize) {
+        if id != UNPREDICTED {
+            return (0, self.open_bytes(id));
+        }
+        let taken_apart = self.at_work.values().filter(|work| work.lane == HOLDING).flat_map(|work| &work.originals);
+        taken_apart.fold((0, self.open_bytes(HOLDING)), |(records, bytes), original| {
+            (records + 1, bytes + original.wire_bytes())
+        })
+    }
+
+    /// How long a Kinesis record of the lane waits for the answer to the one before it, with order kept. Unpredicted ones wait only
+    /// for those with their hash keys: as many go at once as went lately.
+    fn answer_time_in(&self, id: LaneId) -> Duration {
+        match (self.ordered(), id) {
+            (false, _) => Duration::ZERO,
+            (true, UNPREDICTED) => self.answer_time / self.unpredicted_at_once.max(1),
+            (true, _) => self.answer_time,
+        }
     }
 
     fn is_crowding(&self, id: LaneId, half: usize) -> bool {

@@ -37,6 +37,8 @@ const PINNED: &[(u64, &str)] = &[
     (6633, "an arrival lost another microsecond each time that its aggregate was taken apart"),
     (39, "an aggregate of one user record was taken for misplaced"),
     (29963, "the rest of an aggregate whose front had expired went behind others of the same arrival"),
+    (26932, "without a shard map, keys that wait for one another's answers were not held back, and expired"),
+    (31584, "the same, when what is being taken apart was not counted"),
 ];
 
 fn number(variable: &str) -> Option<u64> {
