@@ -13,8 +13,8 @@ impl Pipeline {
         self.intakes.len()
     }
 
-    /// Lends intake `number`, so that a caller can [`try_put`](Intake::try_put) while others use the rest, or takes it back. The
-    /// state machine must have all of them whenever anything else is done with it.
+    /// Lends intake `number`, so that a caller can [`try_put`](Intake::try_put) while others use the rest, or takes it back. For a
+    /// [`put`](Pipeline::put) the state machine must have the intake that is named, for everything else all of them.
     pub fn swap_intake(&mut self, number: usize, other: &mut Intake) {
         std::mem::swap(self.intake_mut(number), other);
     }

@@ -89,6 +89,8 @@ pub struct Pipeline {
     pub(super) stirred: bool,
     /// User records with a lower number do not linger any more: a flush came after them.
     pub(super) flushed_number: u64,
+    /// What was last given to the first user record of a Kinesis record.
+    number: u64,
     pub(super) reports: VecDeque<ReportBatch>,
     pub(super) admitted: VecDeque<u32>,
     pub(super) events: VecDeque<Event>,
@@ -136,6 +138,7 @@ impl Pipeline {
             next_job: 0,
             stirred: false,
             flushed_number: 0,
+            number: 0,
             reports: VecDeque::new(),
             admitted: VecDeque::new(),
             events: VecDeque::new(),
@@ -151,7 +154,9 @@ impl Pipeline {
     /// all of that is decided.
     pub fn flush(&mut self, now: Time) -> u64 {
         self.seal_all(now);
-        self.flushed_number = self.received() + 1;
+        // Not a number of its own: they must not run ahead of what is counted.
+        self.number = self.received().max(self.number);
+        self.flushed_number = self.number + 1;
         self.collector.hurry();
         self.release_held(now);
         self.blocks.end_epoch()
@@ -273,9 +278,15 @@ impl Pipeline {
         Counters { user_records_received: self.received(), ..self.counters }
     }
 
-    /// User records accepted since the start.
-    pub(super) fn received(&self) -> u64 {
+    /// User records accepted since the start, by the intakes that are here.
+    fn received(&self) -> u64 {
         self.intakes.iter().map(Intake::received).sum()
+    }
+
+    /// A number in put order for the user record that was just accepted. Where there is one intake it is the count of them.
+    pub(super) fn next_number(&mut self) -> u64 {
+        self.number = self.received().max(self.number + 1);
+        self.number
     }
 
     /// When the oldest undecided user record arrived, if there is one.

@@ -158,7 +158,7 @@ impl Pipeline {
         }
         let token = Token { block: self.blocks.open(intake), index: 0 };
         let mut members = Members::default();
-        members.push(token, self.received(), now);
+        members.push(token, self.next_number(), now);
         self.blocks.seal(token.block, 1);
         let hash_key = hashed.record.explicit_hash_key.or(hashed.hash_key);
         let mut data = DataSizes::default();
@@ -182,7 +182,7 @@ impl Pipeline {
             intake,
             lane: id,
             block: self.blocks.open(intake),
-            number: self.received(),
+            number: self.next_number(),
             deadline: now + self.linger(),
             hash_key: hashed.hash_key,
         };

@@ -14,7 +14,7 @@ use super::measure::Measured;
 use super::prepare::{Prepared, hash_key};
 use super::reports::{Budgets, Delivery, ReportQueue};
 use super::slots::SlotBlock;
-use super::stripes::{Amount, Stripes, Whole};
+use super::stripes::{Amount, Locked, Stripes};
 use super::wake::wake_all;
 use crate::config::StreamConfig;
 use crate::core::{Event, Job, Pipeline, Refusal, ReportBatch};
@@ -155,7 +155,7 @@ impl StreamShared {
             };
             taken += count;
             let Some(next) = slice.get(count) else { continue };
-            match self.put_whole(stripe, next, now, &mut placed) {
+            match self.put_next(stripe, next, now, &mut placed) {
                 Ok(()) => taken += 1,
                 Err(why) => return (taken, Some(why)),
             }
@@ -188,15 +188,15 @@ impl StreamShared {
     }
 
     /// Puts a user record for which there is no open aggregate with room.
-    fn put_whole(
+    fn put_next(
         &self,
         stripe: usize,
         prepared: &Prepared<'_>,
         now: Time,
         placed: &mut impl FnMut(Placed),
     ) -> Result<(), NotTaken> {
-        let mut whole = self.stripes.whole().ok_or(NotTaken::Refused(PutError::Poisoned))?;
-        let Whole { state, stripes } = &mut whole;
+        let mut locked = self.stripes.with_one(stripe).ok_or(NotTaken::Refused(PutError::Poisoned))?;
+        let Locked { state, stripes } = &mut locked;
         let State { pipeline, closed, armed, in_line, .. } = &mut **state;
         if *closed {
             return Err(NotTaken::Refused(PutError::Closed));
@@ -206,10 +206,10 @@ impl StreamShared {
             Err(Refusal::Backlog(lane)) => return Err(NotTaken::Backlog(lane)),
             // Rare: the shard map came after the key was looked at.
             Err(Refusal::NeedsHashKey) => {
-                drop(whole);
+                drop(locked);
                 let mut prepared = *prepared;
                 prepared.hashed.hash_key = Some(hash_key(&prepared.hashed.record, prepared.hashed.key_digest));
-                return self.put_whole(stripe, &prepared, now, placed);
+                return self.put_next(stripe, &prepared, now, placed);
             }
         };
         let tickets = matches!(self.delivered, Delivered::Tickets);
@@ -220,7 +220,7 @@ impl StreamShared {
         if wake {
             *armed = Time::ZERO;
         }
-        drop(whole);
+        drop(locked);
         if wake {
             self.wake_driver.notify_one();
         }
@@ -282,7 +282,7 @@ impl StreamShared {
             Ok(whole) => (whole, PutError::Closed),
             Err(whole) => (whole, PutError::Poisoned),
         };
-        let Whole { state, stripes } = &mut whole;
+        let Locked { state, stripes } = &mut whole;
         state.closed = true;
         stripes.iter_mut().flatten().for_each(|stripe| stripe.refuses = Some(why));
         let wakers: Vec<Waker> = std::mem::take(&mut state.backlogged).into_values().flatten().collect();
@@ -311,7 +311,7 @@ impl StreamShared {
     fn give_up(&self) -> usize {
         let Err(mut whole) = self.stripes.remains() else { return 0 };
         let Amount { records, bytes } = whole.held();
-        let Whole { state, stripes } = &mut whole;
+        let Locked { state, stripes } = &mut whole;
         state.broken = true;
         let (mut tickets, mut opaques) = (Vec::new(), Vec::new());
         for stripe in stripes.iter_mut().flatten() {
@@ -367,7 +367,7 @@ impl StreamShared {
     }
 
     /// Drains the outputs of the state machine under the locks. A panic leaves nothing between the tables and `after`.
-    fn drain(&self, whole: &mut Whole<'_>, after: &mut Aftermath) {
+    fn drain(&self, whole: &mut Locked<'_>, after: &mut Aftermath) {
         let batches: Vec<Arc<ReportBatch>> =
             std::iter::from_fn(|| whole.state.pipeline.poll_reports()).map(Arc::new).collect();
         if !batches.is_empty() {
@@ -375,7 +375,7 @@ impl StreamShared {
             after.hands_out = true;
         }
         let accepted = whole.accepted();
-        let Whole { state, stripes } = whole;
+        let Locked { state, stripes } = whole;
         let State { pipeline, decided, counted, armed, in_line, backlogged, flushes, jobs, .. } = &mut **state;
         for batch in &batches {
             let more = decided.plus(Amount { records: batch.members().len(), bytes: batch.user_bytes() });

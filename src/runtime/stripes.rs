@@ -1,8 +1,10 @@
 //! The locks of a stream. Callers that put at the same time go through stripes: each has a lock, an intake of the state machine and
-//! the tables of what was put through it, so that they share neither locks nor cache lines. Everything else needs the state and all
-//! stripes at once: [`Whole`]. Lock order: the state, then the stripes by number; a put through a stripe takes nothing else.
+//! the tables of what was put through it, so that they share neither locks nor cache lines. A put that finds an open aggregate with
+//! room needs its stripe alone; another put the state as well; everything else the state and all stripes. Lock order: the state,
+//! then the stripes by number.
 
 use std::cell::Cell;
+use std::ops::Range;
 use std::sync::{LockResult, Mutex, MutexGuard, TryLockError};
 
 use super::prepare::Prepared;
@@ -87,21 +89,31 @@ impl Stripes {
         self.state.0.lock()
     }
 
+    /// The state and one stripe, for a put; `None` after a panic.
+    pub(super) fn with_one(&self, number: usize) -> Option<Locked<'_>> {
+        self.lock(number..number + 1).ok()
+    }
+
     /// Everything; `None` after a panic.
-    pub(super) fn whole(&self) -> Option<Whole<'_>> {
+    pub(super) fn whole(&self) -> Option<Locked<'_>> {
         self.remains().ok()
     }
 
     /// Everything, as it is; an error if there was a panic under one of the locks.
-    pub(super) fn remains(&self) -> Result<Whole<'_>, Whole<'_>> {
+    pub(super) fn remains(&self) -> Result<Locked<'_>, Locked<'_>> {
+        self.lock(0..self.stripes.len())
+    }
+
+    fn lock(&self, numbers: Range<usize>) -> Result<Locked<'_>, Locked<'_>> {
         let mut broken = false;
-        let state = even_so(self.state(), &mut broken);
-        let mut whole = Whole { state, stripes: Default::default() };
-        for (place, Apart(stripe)) in whole.stripes.iter_mut().zip(&self.stripes) {
+        let state = even_so(wait_for(&self.state.0), &mut broken);
+        let mut locked = Locked { state, stripes: Default::default() };
+        let stripes = locked.stripes.iter_mut().zip(&self.stripes).take(numbers.end).skip(numbers.start);
+        for (place, Apart(stripe)) in stripes {
             *place = Some(even_so(wait_for(stripe), &mut broken));
         }
-        whole.swap_intakes();
-        if broken { Err(whole) } else { Ok(whole) }
+        locked.swap_intakes();
+        if broken { Err(locked) } else { Ok(locked) }
     }
 
     /// The stripe of this thread, and its number.
@@ -142,15 +154,15 @@ fn even_so<T>(locked: LockResult<T>, broken: &mut bool) -> T {
 
 /// Others hold it for a slice at most, which takes less than going to sleep and being woken: looks again for about as long before
 /// it sleeps.
-fn wait_for(stripe: &Mutex<Stripe>) -> LockResult<MutexGuard<'_, Stripe>> {
+fn wait_for<T>(mutex: &Mutex<T>) -> LockResult<MutexGuard<'_, T>> {
     for pause in [1, 4, 8, 16, 32, 32, 32, 32, 32] {
-        match stripe.try_lock() {
-            Ok(stripe) => return Ok(stripe),
+        match mutex.try_lock() {
+            Ok(guard) => return Ok(guard),
             Err(TryLockError::Poisoned(poisoned)) => return Err(poisoned),
             Err(TryLockError::WouldBlock) => (0..pause).for_each(|_| std::hint::spin_loop()),
         }
     }
-    stripe.lock()
+    mutex.lock()
 }
 
 /// Which stripe a thread takes. All begin with the first one, so that what comes at a low rate fills aggregates together; who
@@ -197,14 +209,14 @@ impl Home {
     }
 }
 
-/// The state machine with all its intakes, and the stripes.
-pub(super) struct Whole<'a> {
+/// The state machine with the intakes of the stripes that are locked with it.
+pub(super) struct Locked<'a> {
     pub(super) state: MutexGuard<'a, State>,
     pub(super) stripes: [Option<MutexGuard<'a, Stripe>>; MOST],
 }
 
-impl Whole<'_> {
-    /// User records accepted since the start.
+impl Locked<'_> {
+    /// User records accepted since the start, if all stripes are locked.
     pub(super) fn accepted(&self) -> Amount {
         self.stripes.iter().flatten().map(|stripe| stripe.accepted).fold(Amount::default(), Amount::plus)
     }
@@ -215,14 +227,16 @@ impl Whole<'_> {
     }
 
     fn swap_intakes(&mut self) {
-        for (number, stripe) in self.stripes.iter_mut().flatten().enumerate() {
-            self.state.pipeline.swap_intake(number, &mut stripe.intake);
+        for (number, stripe) in self.stripes.iter_mut().enumerate() {
+            if let Some(stripe) = stripe {
+                self.state.pipeline.swap_intake(number, &mut stripe.intake);
+            }
         }
     }
 }
 
 /// Lends the intakes to the callers again.
-impl Drop for Whole<'_> {
+impl Drop for Locked<'_> {
     fn drop(&mut self) {
         self.swap_intakes();
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use fastrand::Rng;
 use kinesis_producer::config::Ordering;
 use kinesis_producer::core::outcome::{EntryOutcome, PutRecordsOutcome};
-use kinesis_producer::core::{Hashed, Pipeline, Refusal, RequestId, key_digest};
+use kinesis_producer::core::{Hashed, Intake, Pipeline, Refusal, RequestId, key_digest};
 use kinesis_producer::metrics::StreamMetrics;
 use kinesis_producer::time::Time;
 use kinesis_producer::{HashKey, UserRecord};
@@ -142,12 +142,17 @@ impl Stream {
         self.pipeline.take_stirred();
         let before = (self.pipeline.poll_timeout(), self.pipeline.transmit_due());
         let intake = self.ways_in.usize(0..self.pipeline.intakes());
+        // The others are lent while one is used.
+        let others: Vec<usize> = (0..self.pipeline.intakes()).filter(|other| *other != intake).collect();
+        let mut lent: Vec<Intake> = others.iter().map(|_| Intake::default()).collect();
+        others.iter().zip(&mut lent).for_each(|(other, lent)| self.pipeline.swap_intake(*other, lent));
         let mut result = self.pipeline.put(intake, &hashed, time);
         if result == Err(Refusal::NeedsHashKey) {
             assert!(self.pipeline.needs_hash_keys() && hashed.hash_key.is_none());
             hashed.hash_key = Some(wanted.hash_key);
             result = self.pipeline.put(intake, &hashed, time);
         }
+        others.iter().zip(&mut lent).for_each(|(other, lent)| self.pipeline.swap_intake(*other, lent));
         let after = (self.pipeline.poll_timeout(), self.pipeline.transmit_due());
         let earlier = after.0 < before.0 || after.1 < before.1;
         assert!(
