@@ -9,7 +9,7 @@ use super::sealed::{History, Members, Sealed, Token};
 use crate::metrics::DataSizes;
 use crate::record::HashKey;
 use crate::time::Time;
-use crate::wire::{AggregateWriter, Keyed, KinesisRecord, Payload};
+use crate::wire::{AggregateWriter, Keyed, KinesisRecord, Payload, Shape};
 
 /// Buffers kept for the next aggregates.
 const SPARE: usize = 64;
@@ -72,6 +72,11 @@ impl OpenAggregate {
         self.block
     }
 
+    /// For the next one of its lane.
+    pub(super) fn shape(&self) -> (Shape, usize) {
+        (self.writer.shape(), self.members.len())
+    }
+
     /// Fixes the bytes; gives the buffers back where that costs less than keeping them.
     pub(super) fn seal(self) -> (Sealed, Option<AggregateWriter>) {
         let (aggregate, buffers) = self.writer.seal_compact();
@@ -114,6 +119,8 @@ pub(super) struct Opening {
     pub(super) number: u64,
     pub(super) deadline: Time,
     pub(super) hash_key: Option<HashKey>,
+    /// What the last one of the lane held, and how many user records.
+    pub(super) shape: (Shape, usize),
 }
 
 impl Aggregator {
@@ -122,8 +129,8 @@ impl Aggregator {
         let Opening { intake, lane, deadline: at, .. } = *opening;
         self.deadlines.push_back(Deadline { at, intake, lane, serial: self.opened });
         Box::new(OpenAggregate {
-            writer: self.spare.pop().unwrap_or_default(),
-            members: Members::default(),
+            writer: self.spare.pop().unwrap_or_else(|| AggregateWriter::with_shape(&opening.shape.0)),
+            members: Members::with_capacity(opening.shape.1),
             first_hash_key: opening.hash_key,
             block: opening.block,
             number: opening.number,

@@ -95,6 +95,7 @@ impl Pipeline {
     pub(super) fn seal_in(&mut self, intake: usize, id: LaneId, now: Time) {
         let Some(open) = self.intake_mut(intake).take_open(id) else { return };
         self.blocks.seal(open.block(), open.user_records());
+        self.lane_mut(id).shape = open.shape();
         let (sealed, buffers) = open.seal();
         self.aggregator.keep(buffers);
         self.enqueue(id, sealed, now);

@@ -9,6 +9,7 @@ use super::limiter::Limiter;
 use super::sealed::Sealed;
 use super::shard_map::ShardRange;
 use crate::time::Time;
+use crate::wire::Shape;
 
 /// The number of a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +27,8 @@ pub(super) const SHARD_FULL_BYTES: usize = 256 << 10;
 pub(super) struct Lane {
     /// `None` for the two lanes that belong to no shard.
     pub(super) range: Option<ShardRange>,
+    /// What its last aggregate held, and how many user records.
+    pub(super) shape: (Shape, usize),
     /// By age.
     queue: VecDeque<Sealed>,
     queued_bytes: usize,
@@ -52,6 +55,7 @@ impl Lane {
     pub(super) fn new(range: Option<ShardRange>, limiter: Limiter) -> Lane {
         Lane {
             range,
+            shape: Default::default(),
             queue: VecDeque::new(),
             queued_bytes: 0,
             user_bytes: 0,

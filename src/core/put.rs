@@ -185,6 +185,7 @@ impl Pipeline {
             number: self.next_number(),
             deadline: now + self.linger(),
             hash_key: hashed.hash_key,
+            shape: self.lane(id).shape,
         };
         self.stirred = true;
         let mut open = self.aggregator.open(&opening);

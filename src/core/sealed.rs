@@ -61,6 +61,11 @@ impl Default for Tokens {
 }
 
 impl Members {
+    /// None, with room for some.
+    pub(super) fn with_capacity(count: usize) -> Members {
+        Members { arrivals: Vec::with_capacity(count), ..Members::default() }
+    }
+
     /// Adds a user record that arrived at `now`; those before it have lower numbers.
     #[inline]
     pub(super) fn push(&mut self, token: Token, number: u64, now: Time) {

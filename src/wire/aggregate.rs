@@ -57,11 +57,39 @@ pub struct AggregateWriter {
     hash_keys: Vec<HashKey>,
 }
 
+/// How large an aggregate became. One that begins with the shape of another like it need not grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    partition_keys: usize,
+    explicit_hash_keys: usize,
+    records: usize,
+    keys: u32,
+}
+
 impl AggregateWriter {
     /// An empty aggregate; it allocates with its first user record.
     #[must_use]
     pub fn new() -> AggregateWriter {
         AggregateWriter::default()
+    }
+
+    /// An empty aggregate with room for what another one held, and a little more.
+    #[must_use]
+    pub fn with_shape(shape: &Shape) -> AggregateWriter {
+        let buffer = |len| if len == 0 { Vec::new() } else { Vec::with_capacity(len + len / 32 + BEYOND) };
+        let buffers = [shape.partition_keys, shape.explicit_hash_keys, shape.records].map(buffer);
+        AggregateWriter::with_buffers(buffers, shape.keys)
+    }
+
+    /// What it holds by now.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        Shape {
+            partition_keys: self.partition_keys.len(),
+            explicit_hash_keys: self.explicit_hash_keys.len(),
+            records: self.records.len(),
+            keys: self.partition_key_table.keys(),
+        }
     }
 
     /// Appends a user record, unless the whole aggregate as it goes into a request would then have more than `max_bytes`:

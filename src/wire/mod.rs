@@ -8,7 +8,7 @@ pub mod md5;
 mod protobuf;
 pub mod put_records;
 
-pub use aggregate::{AggregateWriter, Keyed, SealedAggregate, Single, UserRecordRef};
+pub use aggregate::{AggregateWriter, Keyed, SealedAggregate, Shape, Single, UserRecordRef};
 pub use deaggregate::{DeaggregatedRecord, Tag, deaggregate, try_deaggregate};
 pub use kinesis_record::{KinesisRecord, Payload};
 pub use put_records::{Body, WireFormat};
