@@ -115,5 +115,8 @@ impl Drop for Sink {
         // It ends when its standard input does.
         drop(self.child.stdin.take());
         let _ = self.child.wait();
+        if let Some(ca_file) = &self.ca_file {
+            let _ = std::fs::remove_file(ca_file);
+        }
     }
 }
