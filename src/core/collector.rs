@@ -115,9 +115,10 @@ impl Pipeline {
 
     /// Puts a lane into the ring if it may send at `now`.
     pub(super) fn make_ready(&mut self, id: LaneId, now: Time) {
-        let ordered = self.ordered();
+        let (ordered, has_map) = (self.ordered(), self.map.is_some());
         let lane = self.lane_mut(id);
-        if lane.ready || lane.paced_until > now || !lane.may_send(ordered) {
+        let predicted_by_now = id == UNPREDICTED && has_map;
+        if lane.ready || predicted_by_now || lane.paced_until > now || !lane.may_send(ordered) {
             return;
         }
         lane.ready = true;

@@ -143,7 +143,9 @@ impl Pipeline {
         self.wait_for_predecessors(&retired);
         for id in [HOLDING, UNPREDICTED].into_iter().chain(retired.iter().copied()) {
             self.unready(id);
-            self.rehome(id, now);
+            if !self.is_gathered(id) || self.lane(id).unsettled == 0 {
+                self.rehome(id, now);
+            }
         }
         for id in [HOLDING, UNPREDICTED].into_iter().chain(retired.iter().copied()) {
             // Whoever waits for room in it finds another lane now.
@@ -195,6 +197,13 @@ impl Pipeline {
         }
     }
 
+    /// Whether what is queued in a lane waits for what is on the wire, to be taken apart with it. With order kept, what went without
+    /// prediction is older than what is queued under its hash keys, but may be younger than what is queued under others: apart, they
+    /// would overlap. Nobody waits longer, for new lanes send nothing before.
+    fn is_gathered(&self, id: LaneId) -> bool {
+        self.ordered() && id == UNPREDICTED && self.map.is_some()
+    }
+
     /// Moves what is queued in a retired lane to where it belongs now: whole, if one shard owns all of the old range.
     fn rehome(&mut self, id: LaneId, now: Time) {
         let queued = self.lane_mut(id).drain();
@@ -214,6 +223,9 @@ impl Pipeline {
 
     /// Gives a Kinesis record back to its lane for another attempt, or to whoever owns the lane's range by now.
     pub(super) fn requeue(&mut self, id: LaneId, sealed: Sealed, now: Time) {
+        if self.is_gathered(id) {
+            return self.lane_mut(id).insert(sealed);
+        }
         if self.lane(id).current && !(id == UNPREDICTED && self.map.is_some()) {
             return self.enqueue(id, sealed, now);
         }
@@ -225,6 +237,9 @@ impl Pipeline {
 
     /// Something of the lane was settled: lets the next one go, and when a retired lane is drained, its successors.
     pub(super) fn settle(&mut self, id: LaneId, now: Time) {
+        if self.is_gathered(id) && self.lane(id).unsettled == 0 {
+            self.rehome(id, now);
+        }
         if !self.is_drained(id) {
             return self.service(id, now);
         }

@@ -37,6 +37,10 @@ const PINNED: &[(u64, &str)] = &[
     (6633, "an arrival lost another microsecond each time that its aggregate was taken apart"),
     (39, "an aggregate of one user record was taken for misplaced"),
     (29963, "the rest of an aggregate whose front had expired went behind others of the same arrival"),
+    (
+        118_675,
+        "with order kept, a retried unpredicted Kinesis record came back among what had been taken apart without it",
+    ),
     (26932, "without a shard map, keys that wait for one another's answers were not held back, and expired"),
     (31584, "the same, when what is being taken apart was not counted"),
 ];

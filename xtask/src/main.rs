@@ -40,6 +40,14 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Runs the simulation with more seeds than the tests do.
+    Simulate {
+        /// How many; 10,000 take half a minute on two cores.
+        #[arg(long, default_value_t = 100_000)]
+        seeds: u32,
+    },
+    /// Looks for undefined behaviour in the wire layer, which has the only `unsafe` of the crate. Needs a nightly toolchain with miri.
+    Miri,
 }
 
 const TEST: &[Step<'_>] = &[
@@ -81,6 +89,21 @@ fn fuzz(seconds: u32) -> ExitCode {
     steps::run(&steps, true)
 }
 
+fn simulate(seeds: u32) -> ExitCode {
+    let seeds = seeds.to_string();
+    let env = &[("SIM_SEEDS", seeds.as_str())];
+    steps::run(&[Step { env, ..Step::cargo("simulation", &["test", "--release", "--test", "sim"]) }], true)
+}
+
+const MIRI: &[Step<'_>] = &[Step {
+    name: "the wire layer in miri",
+    program: "rustup",
+    args: &["run", "nightly", "cargo", "miri", "test", "--lib", "wire::"],
+    // A toolchain's files are looked for when a test asks for the processor's features.
+    env: &[("MIRIFLAGS", "-Zmiri-disable-isolation")],
+    needs: &["rustup", steps::NIGHTLY],
+}];
+
 fn main() -> ExitCode {
     let skipping_fails = std::env::var("CI").is_ok_and(|value| value == "true");
     match Cli::parse().command {
@@ -90,5 +113,7 @@ fn main() -> ExitCode {
         Command::Install(install) => install.run(),
         Command::Deny => steps::run(DENY, true),
         Command::Fuzz { seconds } => fuzz(seconds),
+        Command::Simulate { seeds } => simulate(seeds),
+        Command::Miri => steps::run(MIRI, true),
     }
 }
