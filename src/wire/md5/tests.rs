@@ -40,14 +40,18 @@ fn check_keys(keys: &[String]) {
     assert_eq!(out, expected);
 }
 
+/// Miri takes a thousand times as long.
+const STEP: usize = if cfg!(miri) { 23 } else { 1 };
+
 #[test]
 fn every_length_up_to_some_blocks_is_hashed_right_alone_and_in_lanes() {
-    let messages: Vec<Vec<u8>> = (0..300).map(|len| (0..len).map(|byte| (byte * 7 + len) as u8).collect()).collect();
+    let messages: Vec<Vec<u8>> =
+        (0..300).step_by(STEP).map(|len| (0..len).map(|byte| (byte * 7 + len) as u8).collect()).collect();
     for message in &messages {
         assert_eq!(md5(message), oracle(message), "{} bytes", message.len());
     }
     check_many(&messages.iter().map(|message| vec![message.clone()]).collect::<Vec<_>>());
-    check_keys(&(0..200).map(|len| "k".repeat(len)).collect::<Vec<_>>());
+    check_keys(&(0..200).step_by(STEP).map(|len| "k".repeat(len)).collect::<Vec<_>>());
 }
 
 #[test]
