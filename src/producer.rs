@@ -270,7 +270,8 @@ pub struct Outstanding {
     pub oldest: Option<Duration>,
 }
 
-/// A stream of a [`Producer`]. Cheap to clone; any thread may put. It outlives its producer, but then refuses everything.
+/// A stream of a [`Producer`]. Cheap to clone; any number of threads may put, and those that do so at the same time hardly wait for
+/// each other (with order kept, they take turns). It outlives its producer, but then refuses everything.
 #[derive(Clone)]
 pub struct Stream {
     shared: Arc<StreamShared>,

@@ -155,3 +155,40 @@ async fn whoever_flushed_finds_the_reports() {
         assert!(ticket.report().is_some(), "round {round}");
     }
 }
+
+/// Several threads put as fast as they can when the producer is flushed and aborted: what was taken has its report when the abort is
+/// over, whatever it went through, and what comes later is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_abort_among_many_callers_leaves_none_of_them_without_a_report() {
+    for round in 0..30 {
+        let (producer, stream, _) = start(config().max_outstanding_records(100_000), ReportMode::Tickets).await;
+        let callers: Vec<_> = (0..4)
+            .map(|_| {
+                let stream = stream.clone();
+                std::thread::spawn(move || {
+                    let mut tickets = Vec::new();
+                    loop {
+                        match stream.try_put(record(b"1")) {
+                            Ok(ticket) => tickets.push(ticket),
+                            Err(PutError::QueueFull) => std::thread::yield_now(),
+                            Err(why) => return (tickets, why),
+                        }
+                    }
+                })
+            })
+            .collect();
+        assert!(soon(producer.flush(LONG)).await);
+        producer.abort();
+        let mut taken = 0;
+        for caller in callers {
+            let (tickets, why) = caller.join().unwrap();
+            assert_eq!(why, PutError::Closed);
+            assert!(tickets.iter().all(|ticket| ticket.report().is_some()), "round {round}");
+            taken += tickets.len() as u64;
+        }
+        let counters = producer.counters();
+        assert_eq!(taken, counters.user_records_received);
+        assert_eq!(taken, counters.user_records_stored + counters.user_records_failed);
+        assert_eq!((producer.outstanding().records, producer.outstanding().bytes), (0, 0));
+    }
+}
