@@ -154,10 +154,11 @@ impl StreamShared {
                 Err(why) => return (taken, Some(NotTaken::Refused(why))),
             };
             taken += count;
-            let Some(next) = slice.get(count) else { continue };
-            match self.put_next(stripe, next, now, &mut placed) {
-                Ok(()) => taken += 1,
-                Err(why) => return (taken, Some(why)),
+            let Some(rest) = slice.get(count..).filter(|rest| !rest.is_empty()) else { continue };
+            let (count, stopped) = self.put_next(stripe, rest, now, &mut placed);
+            taken += count;
+            if stopped.is_some() {
+                return (taken, stopped);
             }
         }
         (taken, None)
@@ -187,35 +188,40 @@ impl StreamShared {
         Ok((taken, number))
     }
 
-    /// Puts a user record for which there is no open aggregate with room.
+    /// Puts user records of which the first finds no open aggregate with room. Where there are other stripes, their callers may
+    /// want the state too: then it puts only that one.
     fn put_next(
         &self,
-        stripe: usize,
-        prepared: &Prepared<'_>,
+        number: usize,
+        slice: &[Prepared<'_>],
         now: Time,
         placed: &mut impl FnMut(Placed),
-    ) -> Result<(), NotTaken> {
-        let mut locked = self.stripes.with_one(stripe).ok_or(NotTaken::Refused(PutError::Poisoned))?;
+    ) -> (usize, Option<NotTaken>) {
+        let Some(mut locked) = self.stripes.with_one(number) else {
+            return (0, Some(NotTaken::Refused(PutError::Poisoned)));
+        };
         let Locked { state, stripes } = &mut locked;
         let State { pipeline, closed, armed, in_line, .. } = &mut **state;
         if *closed {
-            return Err(NotTaken::Refused(PutError::Closed));
+            return (0, Some(NotTaken::Refused(PutError::Closed)));
         }
-        let token = match pipeline.put(stripe, &prepared.hashed, now) {
-            Ok(token) => token,
-            Err(Refusal::Backlog(lane)) => return Err(NotTaken::Backlog(lane)),
-            // Rare: the shard map came after the key was looked at.
-            Err(Refusal::NeedsHashKey) => {
-                drop(locked);
-                let mut prepared = *prepared;
-                prepared.hashed.hash_key = Some(hash_key(&prepared.hashed.record, prepared.hashed.key_digest));
-                return self.put_next(stripe, &prepared, now, placed);
-            }
-        };
         let tickets = matches!(self.delivered, Delivered::Tickets);
-        if let Some(Some(stripe)) = stripes.get_mut(stripe) {
-            placed(stripe.accept(token, prepared, tickets));
+        let most = if pipeline.intakes() > 1 { 1 } else { slice.len() };
+        let mut taken = 0;
+        let mut refusal = None;
+        if let Some(Some(stripe)) = stripes.get_mut(number) {
+            for prepared in slice.iter().take(most) {
+                match pipeline.put(number, &prepared.hashed, now) {
+                    Ok(token) => placed(stripe.accept(token, prepared, tickets)),
+                    Err(why) => {
+                        refusal = Some(why);
+                        break;
+                    }
+                }
+                taken += 1;
+            }
         }
+        // Also after a refusal: when there is room again is a deadline too.
         let wake = pipeline.take_stirred() && (pipeline.has_job() || next_wake(pipeline, *in_line) < *armed);
         if wake {
             *armed = Time::ZERO;
@@ -224,7 +230,17 @@ impl StreamShared {
         if wake {
             self.wake_driver.notify_one();
         }
-        Ok(())
+        match (refusal, slice.get(taken)) {
+            (Some(Refusal::Backlog(lane)), _) => (taken, Some(NotTaken::Backlog(lane))),
+            // Rare: the shard map came after the key was looked at. Hash, and enter again.
+            (Some(Refusal::NeedsHashKey), Some(next)) => {
+                let mut next = *next;
+                next.hashed.hash_key = Some(hash_key(&next.hashed.record, next.hashed.key_digest));
+                let (count, stopped) = self.put_next(number, &[next], now, placed);
+                (taken + count, stopped)
+            }
+            (_, _) => (taken, None),
+        }
     }
 
     /// Registers `waker` to be woken when there is room again for a lane that refused. False if there may be room by now.

@@ -84,6 +84,14 @@ impl Stripes {
         Stripes { stripes: (0..count).map(stripe).collect(), state: Apart(Mutex::new(state)) }
     }
 
+    /// The calling thread goes through this stripe next.
+    #[cfg(test)]
+    pub(super) fn move_to(&self, stripe: usize) {
+        let stream = std::ptr::from_ref(self).addr();
+        let home = Home { stream, stripe, heat: 0, left: STAY };
+        HOMES.with(|homes| homes[stream / align_of::<Stripes>() % HOMES_KEPT].set(home));
+    }
+
     /// The state without the stripes: enough for what asks nothing about open aggregates.
     pub(super) fn state(&self) -> LockResult<MutexGuard<'_, State>> {
         self.state.0.lock()
@@ -119,29 +127,35 @@ impl Stripes {
     /// The stripe of this thread, and its number.
     #[inline]
     pub(super) fn home(&self) -> (usize, LockResult<MutexGuard<'_, Stripe>>) {
-        HOME.with(|home| {
-            let number = self.number(home);
-            match self.stripes[number].0.try_lock() {
+        if let [Apart(only)] = &*self.stripes {
+            return (0, wait_for(only));
+        }
+        let stream = std::ptr::from_ref(self).addr();
+        HOMES.with(|homes| {
+            let home = &homes[stream / align_of::<Stripes>() % HOMES_KEPT];
+            let (number, stripe) = self.at(home.get().of(stream));
+            match stripe.try_lock() {
                 Ok(stripe) => {
-                    home.set(home.get().calm());
+                    home.set(home.get().of(stream).calm());
                     (number, Ok(stripe))
                 }
                 Err(TryLockError::Poisoned(poisoned)) => (number, Err(poisoned)),
-                Err(TryLockError::WouldBlock) => self.move_home(home),
+                Err(TryLockError::WouldBlock) => self.move_home(home, stream),
             }
         })
     }
 
     #[cold]
-    fn move_home(&self, home: &Cell<Home>) -> (usize, LockResult<MutexGuard<'_, Stripe>>) {
-        home.set(home.get().crowded());
-        let number = self.number(home);
-        (number, wait_for(&self.stripes[number].0))
+    fn move_home(&self, home: &Cell<Home>, stream: usize) -> (usize, LockResult<MutexGuard<'_, Stripe>>) {
+        home.set(home.get().of(stream).crowded());
+        let (number, stripe) = self.at(home.get());
+        (number, wait_for(stripe))
     }
 
     #[inline]
-    fn number(&self, home: &Cell<Home>) -> usize {
-        home.get().stripe & (self.stripes.len() - 1)
+    fn at(&self, home: Home) -> (usize, &Mutex<Stripe>) {
+        let number = home.stripe & (self.stripes.len() - 1);
+        (number, &self.stripes[number].0)
     }
 }
 
@@ -165,10 +179,12 @@ fn wait_for<T>(mutex: &Mutex<T>) -> LockResult<MutexGuard<'_, T>> {
     mutex.lock()
 }
 
-/// Which stripe a thread takes. All begin with the first one, so that what comes at a low rate fills aggregates together; who
-/// keeps meeting others there moves on, for a while.
+/// Which stripe of a stream a thread takes. All begin with the first one, so that what comes at a low rate fills aggregates
+/// together; who keeps meeting others there moves on, for a while.
 #[derive(Clone, Copy, Default)]
 struct Home {
+    /// The stream's address: what is forgotten or mistaken costs a few meetings.
+    stream: usize,
     stripe: usize,
     /// How much of the time it met others lately.
     heat: u32,
@@ -180,30 +196,32 @@ struct Home {
 const MEETING: u32 = 8;
 const TOO_HOT: u32 = 8 * MEETING;
 const STAY: u32 = 4096;
+/// Streams that a thread remembers; those that fall together begin anew each time.
+const HOMES_KEPT: usize = 8;
 
 thread_local! {
-    static HOME: Cell<Home> = const { Cell::new(Home { stripe: 0, heat: 0, left: 0 }) };
-}
-
-/// The calling thread goes through this stripe next.
-#[cfg(test)]
-pub(super) fn move_to(stripe: usize) {
-    HOME.with(|home| home.set(Home { stripe, heat: 0, left: STAY }));
+    static HOMES: [Cell<Home>; HOMES_KEPT] =
+        const { [const { Cell::new(Home { stream: 0, stripe: 0, heat: 0, left: 0 }) }; HOMES_KEPT] };
 }
 
 impl Home {
+    #[inline]
+    fn of(self, stream: usize) -> Home {
+        if self.stream == stream { self } else { Home { stream, ..Home::default() } }
+    }
+
     #[inline]
     fn calm(self) -> Home {
         match self {
             Home { heat: 1.., .. } => Home { heat: self.heat - 1, ..self },
             Home { left: 2.., .. } => Home { left: self.left - 1, ..self },
-            _ => Home { stripe: 0, heat: 0, left: 0 },
+            Home { stream, .. } => Home { stream, ..Home::default() },
         }
     }
 
     fn crowded(self) -> Home {
         match self.heat + MEETING {
-            TOO_HOT.. => Home { stripe: self.stripe + 1, heat: 0, left: STAY },
+            TOO_HOT.. => Home { stripe: self.stripe + 1, heat: 0, left: STAY, ..self },
             heat => Home { heat, ..self },
         }
     }
@@ -257,6 +275,13 @@ mod tests {
     fn who_meets_others_now_and_then_stays() {
         let mut home = Home::default();
         assert_eq!(stripe_after(&mut home, (0..10_000).map(|put| put % 10 == 0)), 0);
+    }
+
+    #[test]
+    fn another_stream_begins_with_the_first_stripe() {
+        let mut home = Home::default();
+        assert_eq!(stripe_after(&mut home, (0..30).map(|_| true)), 3);
+        assert_eq!((home.of(0).stripe, home.of(1).stripe), (3, 0));
     }
 
     #[test]

@@ -15,7 +15,6 @@ use super::clock::Clock;
 use super::driver::Driver;
 use super::reports::{Budgets, ReportQueue};
 use super::stream::{Delivered, StreamShared};
-use super::stripes::move_to;
 use super::transport::{Request, Response, Transport};
 use super::worker::Worker;
 use super::{Placed, ProducerShared, ReportMode, Ticket, wait};
@@ -74,14 +73,14 @@ fn a_breakdown_in_one_stripe_reports_what_went_through_all() {
         Placed::Detached => {}
     };
     for stripe in [0, 1] {
-        move_to(stripe);
+        stream.stripes.move_to(stripe);
         assert_eq!(stream.try_put_all(&[prepared; 2], &mut keep), (2, None));
     }
     // Under the lock of a stripe alone: there is room in its open aggregate.
     assert_eq!(stream.try_put_all(&[prepared], |_| panic!("a bug in the core")), (1, None));
     assert_eq!(stream.try_put_all(&[prepared], &mut keep), (0, Some(PutError::Poisoned)));
     // The others do not know yet.
-    move_to(0);
+    stream.stripes.move_to(0);
     assert_eq!(stream.try_put_all(&[prepared], &mut keep), (1, None));
     assert!(stream.enter(|_, _| ()).is_none());
     assert!(!stream.is_flushed(0, Waker::noop()));
@@ -120,6 +119,39 @@ impl Transport for Naming {
             Response::PutRecords(Ok(vec![stored; records.len()]))
         })
     }
+}
+
+#[test]
+fn a_refused_put_wakes_the_driver_for_the_moment_when_there_is_room() {
+    let config = Config::new().aggregation_enabled(false).rate_limit(1).record_ttl(Duration::from_secs(3));
+    let stream = stream_with("orders", &config, Delivered::Tickets);
+    let page = ShardPage { shards: vec![shard()], next_token: None };
+    stream.enter(|pipeline, now| {
+        pipeline.handle_timeout(now);
+        pipeline.handle_shard_list(Ok(page), now);
+    });
+    // At 10 KiB a second this is ten seconds of debt.
+    let data = vec![7; 110_000];
+    let large = stream.prepare(UserRecord::new("key", &data), None).unwrap();
+    assert_eq!(stream.try_put_all(&[large], |_| {}), (1, None));
+    stream.enter(|pipeline, now| {
+        pipeline.flush(now);
+        let request = pipeline.poll_transmit(now).unwrap();
+        let stored = EntryOutcome::Stored { shard_id: shard().id, sequence_number: SequenceNumber::new("1") };
+        pipeline.handle_put_records(request.id, Ok(vec![stored]), now);
+        // Whenever its expiry would have been looked at.
+        pipeline.handle_timeout(now + Duration::from_secs(4));
+    });
+    let mut notified = std::pin::pin!(stream.wake_driver.notified());
+    // What the puts before asked for is past.
+    let _ = notified.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    let armed = stream.arm(false).unwrap();
+    let mut notified = std::pin::pin!(stream.wake_driver.notified());
+    assert!(notified.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    let small = stream.prepare(UserRecord::new("key", b"data"), None).unwrap();
+    assert_eq!(stream.try_put_all(&[small], |_| {}), (0, Some(PutError::QueueFull)));
+    assert!(stream.arm(false).unwrap() < armed, "there is nothing to wake it for");
+    assert!(notified.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
 }
 
 #[tokio::test]
