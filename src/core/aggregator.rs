@@ -80,9 +80,11 @@ impl OpenAggregate {
     /// Fixes the bytes; gives the buffers back where that costs less than keeping them.
     pub(super) fn seal(self) -> (Sealed, Option<AggregateWriter>) {
         let (aggregate, buffers) = self.writer.seal_compact();
+        let mut members = self.members;
+        members.compact();
         let sealed = Sealed {
             record: KinesisRecord::from_aggregate(aggregate, self.first_hash_key),
-            members: self.members,
+            members,
             user_bytes: self.user_bytes,
             data: self.data,
             predicted: None,

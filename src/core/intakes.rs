@@ -95,8 +95,10 @@ impl Pipeline {
     pub(super) fn seal_in(&mut self, intake: usize, id: LaneId, now: Time) {
         let Some(open) = self.intake_mut(intake).take_open(id) else { return };
         self.blocks.seal(open.block(), open.user_records());
-        self.lane_mut(id).shape = open.shape();
+        let lane = self.lane_mut(id);
+        (lane.shape, lane.shaped) = (open.shape(), now);
         let (sealed, buffers) = open.seal();
+        self.latest = self.latest.max(sealed.members.last_arrival());
         self.aggregator.keep(buffers);
         self.enqueue(id, sealed, now);
     }

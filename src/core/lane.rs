@@ -27,8 +27,9 @@ pub(super) const SHARD_FULL_BYTES: usize = 256 << 10;
 pub(super) struct Lane {
     /// `None` for the two lanes that belong to no shard.
     pub(super) range: Option<ShardRange>,
-    /// What its last aggregate held, and how many user records.
+    /// What its last aggregate held, and how many user records; and when that was.
     pub(super) shape: (Shape, usize),
+    pub(super) shaped: Time,
     /// By age.
     queue: VecDeque<Sealed>,
     queued_bytes: usize,
@@ -56,6 +57,7 @@ impl Lane {
         Lane {
             range,
             shape: Default::default(),
+            shaped: Time::ZERO,
             queue: VecDeque::new(),
             queued_bytes: 0,
             user_bytes: 0,

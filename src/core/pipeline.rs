@@ -55,7 +55,8 @@ pub(super) struct StreamBackoff {
 pub struct Pipeline {
     pub(super) config: StreamConfig,
     pub(super) rng: Rng,
-    /// Half of the producer's budget in bytes: no lane may hold more while others are active.
+    /// Half of the producer's budget in bytes: no lane may hold more while others are active (but for what is open in the intakes
+    /// that are lent).
     pub(super) half_budget: usize,
     pub(super) map: Option<Arc<ShardMap>>,
     pub(super) map_version: u64,
@@ -89,6 +90,8 @@ pub struct Pipeline {
     pub(super) stirred: bool,
     /// User records with a lower number do not linger any more: a flush came after them.
     pub(super) flushed_number: u64,
+    /// When the youngest of those arrived that began a Kinesis record or are sealed.
+    pub(super) latest: Time,
     /// What was last given to the first user record of a Kinesis record.
     number: u64,
     pub(super) reports: VecDeque<ReportBatch>,
@@ -105,7 +108,8 @@ impl Pipeline {
     pub fn new(config: StreamConfig, intakes: usize, budget_bytes: usize, seed: u64, now: Time) -> Pipeline {
         let single = config.ordering == Ordering::Shard || !aggregates(&config);
         let intakes = if single { 1 } else { intakes.max(1) };
-        let intake = |number| Intake::new(max_aggregate_bytes(&config), config.aggregation_max_count, seed ^ number);
+        let intake =
+            |number| Intake::new(max_aggregate_bytes(&config), config.aggregation_max_count, seed ^ (number << 1));
         let percent = config.rate_limit;
         let shardless = |shards| Lane::new(None, Limiter::new(percent, shards, now));
         let mut timers = Timers::new();
@@ -138,6 +142,7 @@ impl Pipeline {
             next_job: 0,
             stirred: false,
             flushed_number: 0,
+            latest: Time::ZERO,
             number: 0,
             reports: VecDeque::new(),
             admitted: VecDeque::new(),

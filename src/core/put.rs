@@ -72,6 +72,9 @@ impl Pipeline {
         }
         // What joins an open aggregate was admitted with it.
         self.admit(id, now)?;
+        // Who waited for the lock comes after those who had it: what begins now is not older than what was begun or sealed.
+        let now = now.max(self.latest);
+        self.latest = now;
         self.intake_mut(intake).count(id, hashed);
         if self.travels_alone(hashed.record.partition_key.len() + hashed.record.data.len()) {
             return Ok(self.put_alone(intake, id, hashed, now));
@@ -112,10 +115,8 @@ impl Pipeline {
         if id != UNPREDICTED {
             return (0, self.open_bytes(id));
         }
-        let taken_apart = self.at_work.values().filter(|work| work.lane == HOLDING).flat_map(|work| &work.originals);
-        taken_apart.fold((0, self.open_bytes(HOLDING)), |(records, bytes), original| {
-            (records + 1, bytes + original.wire_bytes())
-        })
+        // What is being taken apart: its bytes are nothing at the pace of an unknown number of shards.
+        (self.lane(HOLDING).unsettled as usize, self.open_bytes(HOLDING))
     }
 
     /// How long a Kinesis record of the lane waits for the answer to the one before it, with order kept. Unpredicted ones wait only
@@ -178,6 +179,9 @@ impl Pipeline {
     }
 
     fn open_with(&mut self, intake: usize, id: LaneId, hashed: &Hashed<'_>, now: Time) -> Token {
+        // After a pause there may be less: a great many shards must not reserve what they had in a busy moment.
+        let lane = self.lane(id);
+        let shape = if now.since(lane.shaped) <= self.linger() { lane.shape } else { Default::default() };
         let opening = Opening {
             intake,
             lane: id,
@@ -185,7 +189,7 @@ impl Pipeline {
             number: self.next_number(),
             deadline: now + self.linger(),
             hash_key: hashed.hash_key,
-            shape: self.lane(id).shape,
+            shape,
         };
         self.stirred = true;
         let mut open = self.aggregator.open(&opening);
@@ -207,6 +211,8 @@ pub(super) fn max_aggregate_bytes(config: &StreamConfig) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use crate::config::Ordering;
+
     use super::super::digest::key_digest;
     use super::super::outcome::{CallFailure, Shard, ShardPage};
     use super::super::take_apart::Job;
@@ -254,6 +260,21 @@ mod tests {
         }
         assert!(!pipeline.is_refusing(lane), "nobody waits for it any more");
         assert!(put(&mut pipeline, 1000, now).is_ok());
+    }
+
+    #[test]
+    fn who_waited_for_the_lock_takes_none_that_come_later_past_others() {
+        let config = StreamConfig::default().ordering(Ordering::Shard).aggregation_max_count(2);
+        let mut pipeline = stream(config, 64 << 20);
+        pipeline.handle_shard_list(Ok(page()), Time::ZERO);
+        for read in [12, 13, 10, 14, 11] {
+            put(&mut pipeline, 10, Time::from_millis(read)).unwrap();
+        }
+        pipeline.flush(Time::from_millis(15));
+        let first = |sealed: &Sealed| (sealed.members.number(0), sealed.members.arrival(0));
+        let queue: Vec<_> = pipeline.lane(pipeline.lane_of_shard[0]).queue().iter().map(first).collect();
+        let at = Time::from_millis;
+        assert_eq!(queue, [(1, at(12)), (3, at(13)), (5, at(14))]);
     }
 
     #[test]

@@ -40,7 +40,7 @@ enum Tokens {
 }
 
 /// A token, and the user record's number in put order. In an aggregate they count on from the first one's: that is never more than
-/// their own number, so that what came before in one lane has the lower number.
+/// their own number, so that what came before in one lane has the lower number (where there is one intake, as with order kept).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Numbered {
     token: Token,
@@ -83,7 +83,9 @@ impl Members {
             Tokens::List(tokens) => tokens.push(Numbered { token, number }),
         }
         let micros = now.as_nanos().saturating_sub(self.base.as_nanos()) / 1000;
-        self.arrivals.push(u32::try_from(micros).unwrap_or(u32::MAX));
+        let micros = u32::try_from(micros).unwrap_or(u32::MAX);
+        // Who waited for the lock came after those who had it.
+        self.arrivals.push(self.arrivals.last().map_or(micros, |last| micros.max(*last)));
     }
 
     /// How many.
@@ -132,6 +134,18 @@ impl Members {
     pub fn arrival(&self, position: usize) -> Time {
         let micros = self.arrivals.get(position).copied().unwrap_or_default();
         self.base + Duration::from_micros(micros.into())
+    }
+
+    /// When the last one arrived.
+    pub(super) fn last_arrival(&self) -> Time {
+        self.arrival(self.len().saturating_sub(1))
+    }
+
+    /// Gives memory back that was reserved in vain.
+    pub(super) fn compact(&mut self) {
+        if self.arrivals.capacity() > 2 * self.arrivals.len() {
+            self.arrivals.shrink_to_fit();
+        }
     }
 
     /// When each arrived: microseconds after the first.
