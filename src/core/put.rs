@@ -72,15 +72,17 @@ impl Pipeline {
         }
         // What joins an open aggregate was admitted with it.
         self.admit(id, now)?;
+        self.intake_mut(intake).count(id, hashed);
+        let alone = self.travels_alone(hashed.record.partition_key.len() + hashed.record.data.len());
+        // What is open came before it.
+        if !alone || self.ordered() {
+            self.seal_in(intake, id, now);
+        }
         // Who waited for the lock comes after those who had it: what begins now is not older than what was begun or sealed.
         let now = now.max(self.latest);
         self.latest = now;
-        self.intake_mut(intake).count(id, hashed);
-        if self.travels_alone(hashed.record.partition_key.len() + hashed.record.data.len()) {
-            return Ok(self.put_alone(intake, id, hashed, now));
-        }
-        self.seal_in(intake, id, now);
-        Ok(self.open_with(intake, id, hashed, now))
+        let place = if alone { Pipeline::put_alone } else { Pipeline::open_with };
+        Ok(place(self, intake, id, hashed, now))
     }
 
     /// Refuses what would expire in the queue, or push other shards out of the budget.
@@ -153,10 +155,6 @@ impl Pipeline {
     }
 
     fn put_alone(&mut self, intake: usize, id: LaneId, hashed: &Hashed<'_>, now: Time) -> Token {
-        // What is open came before it.
-        if self.ordered() {
-            self.seal_open(id, now);
-        }
         let token = Token { block: self.blocks.open(intake), index: 0 };
         let mut members = Members::default();
         members.push(token, self.next_number(), now);

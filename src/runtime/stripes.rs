@@ -87,9 +87,8 @@ impl Stripes {
     /// The calling thread goes through this stripe next.
     #[cfg(test)]
     pub(super) fn move_to(&self, stripe: usize) {
-        let stream = std::ptr::from_ref(self).addr();
-        let home = Home { stream, stripe, heat: 0, left: STAY };
-        HOMES.with(|homes| homes[stream / align_of::<Stripes>() % HOMES_KEPT].set(home));
+        let (stream, place) = self.address();
+        HOMES.with(|homes| homes[place].set(Home { stream, stripe, heat: 0, left: STAY }));
     }
 
     /// The state without the stripes: enough for what asks nothing about open aggregates.
@@ -130,9 +129,9 @@ impl Stripes {
         if let [Apart(only)] = &*self.stripes {
             return (0, wait_for(only));
         }
-        let stream = std::ptr::from_ref(self).addr();
+        let (stream, place) = self.address();
         HOMES.with(|homes| {
-            let home = &homes[stream / align_of::<Stripes>() % HOMES_KEPT];
+            let home = &homes[place];
             let (number, stripe) = self.at(home.get().of(stream));
             match stripe.try_lock() {
                 Ok(stripe) => {
@@ -150,6 +149,13 @@ impl Stripes {
         home.set(home.get().of(stream).crowded());
         let (number, stripe) = self.at(home.get());
         (number, wait_for(stripe))
+    }
+
+    /// What tells this stream from others, and where a thread keeps its home in it.
+    #[inline]
+    fn address(&self) -> (usize, usize) {
+        let address = std::ptr::from_ref(self).addr();
+        (address, address / align_of::<Stripes>() % HOMES_KEPT)
     }
 
     #[inline]

@@ -66,6 +66,7 @@ impl Stream {
             config: plan.config.clone(),
             request_timeout: scenario.request_timeout,
             slack: 10 * MS + 2 * scenario.wake_jitter + 4 * scenario.job_delay,
+            waited: if intakes > 1 { MS } else { 0 },
         };
         let pace = Pace::new(plan.config.rate_limit, plan.reshards.is_empty() && plan.work.poisonous == 0.0);
         Stream {
@@ -138,7 +139,9 @@ impl Stream {
         let hash = self.pipeline.needs_hash_keys() && rng.f64() >= self.plan.work.forgets_hash_key || rng.u8(0..8) == 0;
         let hash_key = hash.then_some(wanted.hash_key);
         let mut hashed = Hashed { record, key_digest: key_digest(&wanted.partition_key), hash_key };
-        let time = Time::from_nanos(now);
+        // Several callers wait for one another, and read the clock before that.
+        let waited = self.ways_in.u64(0..=self.ledger.waited());
+        let time = Time::from_nanos(now.saturating_sub(waited));
         self.pipeline.take_stirred();
         let before = (self.pipeline.poll_timeout(), self.pipeline.transmit_due());
         let intake = self.ways_in.usize(0..self.pipeline.intakes());

@@ -440,7 +440,8 @@ impl World {
             stream.wake_for = next;
             stream.alarm += 1;
             let wake = Event::Wake(number, stream.alarm);
-            self.events.push(next.saturating_add(self.rng.u64(0..=self.scenario.wake_jitter)), wake);
+            let at = next.max(self.now).saturating_add(self.rng.u64(0..=self.scenario.wake_jitter));
+            self.events.push(at, wake);
         }
     }
 }
