@@ -1,13 +1,17 @@
 //! Puts as the faces need them: at once or not at all, or waiting for room; one user record or many in order. Room in the budget
-//! is reserved before the stream's lock is taken.
+//! is reserved before any lock; then the put goes through the stripe of its thread, and only where no open aggregate has room
+//! through the state machine.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;
 
-use super::prepare::Prepared;
-use super::stream::{Delivered, NotTaken, Placed, StreamShared};
+use super::prepare::{Prepared, hash_key};
+use super::stream::{Delivered, NotTaken, Placed, SLICE, State, StreamShared, WakeOnPanic, next_wake};
+use super::stripes::Locked;
+use crate::core::Refusal;
 use crate::error::PutError;
+use crate::time::Time;
 
 impl StreamShared {
     /// Puts a prefix of `records` without waiting: gives how many were taken, and why not more.
@@ -96,6 +100,107 @@ impl StreamShared {
             self.budgets.producer.release(records, bytes);
         }
         share
+    }
+
+    /// Puts user records for which room is reserved, in order, until one is not taken. Gives how many were, and why not more.
+    fn put(&self, records: &[Prepared<'_>], mut placed: impl FnMut(Placed)) -> (usize, Option<NotTaken>) {
+        let _wake = WakeOnPanic(&self.wake_driver);
+        let mut taken = 0;
+        while let Some(slice) = records.get(taken..).filter(|rest| !rest.is_empty()) {
+            let slice = slice.get(..SLICE).unwrap_or(slice);
+            let now = self.clock.now();
+            let (count, stripe) = match self.put_open(slice, now, &mut placed) {
+                Ok(put) => put,
+                Err(why) => return (taken, Some(NotTaken::Refused(why))),
+            };
+            taken += count;
+            let Some(rest) = slice.get(count..).filter(|rest| !rest.is_empty()) else { continue };
+            let (count, stopped) = self.put_next(stripe, rest, now, &mut placed);
+            taken += count;
+            if stopped.is_some() {
+                return (taken, stopped);
+            }
+        }
+        (taken, None)
+    }
+
+    /// Appends to open aggregates, until a user record needs more than that. Gives how many were taken, and the stripe they went
+    /// through.
+    #[inline]
+    fn put_open(
+        &self,
+        slice: &[Prepared<'_>],
+        now: Time,
+        placed: &mut impl FnMut(Placed),
+    ) -> Result<(usize, usize), PutError> {
+        let (number, stripe) = self.stripes.home();
+        let mut stripe = stripe.map_err(|_| PutError::Poisoned)?;
+        if let Some(why) = stripe.refuses {
+            return Err(why);
+        }
+        let tickets = matches!(self.delivered, Delivered::Tickets);
+        let mut taken = 0;
+        for prepared in slice {
+            let Some(token) = stripe.intake.try_put(&prepared.hashed, now) else { break };
+            placed(stripe.accept(token, prepared, tickets));
+            taken += 1;
+        }
+        Ok((taken, number))
+    }
+
+    /// Puts user records of which the first finds no open aggregate with room. Where there are other stripes, their callers may
+    /// want the state too: then it puts only that one.
+    fn put_next(
+        &self,
+        number: usize,
+        slice: &[Prepared<'_>],
+        now: Time,
+        placed: &mut impl FnMut(Placed),
+    ) -> (usize, Option<NotTaken>) {
+        let Some(mut locked) = self.stripes.with_one(number) else {
+            return (0, Some(NotTaken::Refused(PutError::Poisoned)));
+        };
+        let Locked { state, stripes } = &mut locked;
+        let State { pipeline, closed, armed, in_line, .. } = &mut **state;
+        if *closed {
+            return (0, Some(NotTaken::Refused(PutError::Closed)));
+        }
+        let tickets = matches!(self.delivered, Delivered::Tickets);
+        let most = if pipeline.intakes() > 1 { 1 } else { slice.len() };
+        let mut taken = 0;
+        let mut refusal = None;
+        if let Some(Some(stripe)) = stripes.get_mut(number) {
+            for prepared in slice.iter().take(most) {
+                match pipeline.put(number, &prepared.hashed, now) {
+                    Ok(token) => placed(stripe.accept(token, prepared, tickets)),
+                    Err(why) => {
+                        refusal = Some(why);
+                        break;
+                    }
+                }
+                taken += 1;
+            }
+        }
+        // Also after a refusal: when there is room again is a deadline too.
+        let wake = pipeline.take_stirred() && (pipeline.has_job() || next_wake(pipeline, *in_line) < *armed);
+        if wake {
+            *armed = Time::ZERO;
+        }
+        drop(locked);
+        if wake {
+            self.wake_driver.notify_one();
+        }
+        match (refusal, slice.get(taken)) {
+            (Some(Refusal::Backlog(lane)), _) => (taken, Some(NotTaken::Backlog(lane))),
+            // Rare: the shard map came after the key was looked at. Hash, and enter again.
+            (Some(Refusal::NeedsHashKey), Some(next)) => {
+                let mut next = *next;
+                next.hashed.hash_key = Some(hash_key(&next.hashed.record, next.hashed.key_digest));
+                let (count, stopped) = self.put_next(number, &[next], now, placed);
+                (taken + count, stopped)
+            }
+            (_, _) => (taken, None),
+        }
     }
 
     fn unreserve(&self, records: &[Prepared<'_>]) {

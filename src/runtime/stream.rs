@@ -1,5 +1,5 @@
-//! One stream: its state machine behind short locks, the way in (`put`), and what has to happen after every input once the locks
-//! are released: tickets are filled, reports queued, room given back, wakers woken, jobs started, lines logged.
+//! One stream: its state machine behind short locks, and what has to happen after every input once the locks are released: tickets
+//! are filled, reports queued, room given back, wakers woken, jobs started, lines logged.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
@@ -11,13 +11,12 @@ use tokio::sync::Notify;
 use super::clock::Clock;
 use super::log::{self, Log};
 use super::measure::Measured;
-use super::prepare::{Prepared, hash_key};
 use super::reports::{Budgets, Delivery, ReportQueue};
 use super::slots::SlotBlock;
 use super::stripes::{Amount, Locked, Stripes};
 use super::wake::wake_all;
 use crate::config::StreamConfig;
-use crate::core::{Event, Job, Pipeline, Refusal, ReportBatch};
+use crate::core::{Event, Job, Pipeline, ReportBatch};
 use crate::error::PutError;
 use crate::metrics::StreamMetrics;
 use crate::time::Time;
@@ -61,7 +60,7 @@ pub(super) struct State {
     /// User records accepted that the metrics know of.
     counted: u64,
     /// The driver wakes up by itself at this moment.
-    armed: Time,
+    pub(super) armed: Time,
     /// It stands in line for a connection: when a request is due does not matter until it has one.
     pub(super) in_line: bool,
     /// No more user records; the driver ends.
@@ -139,107 +138,6 @@ impl StreamShared {
                 flushes: Vec::new(),
                 jobs: Vec::new(),
             }),
-        }
-    }
-
-    /// Puts user records for which room is reserved, in order, until one is not taken. Gives how many were, and why not more.
-    pub(crate) fn put(&self, records: &[Prepared<'_>], mut placed: impl FnMut(Placed)) -> (usize, Option<NotTaken>) {
-        let _wake = WakeOnPanic(&self.wake_driver);
-        let mut taken = 0;
-        while let Some(slice) = records.get(taken..).filter(|rest| !rest.is_empty()) {
-            let slice = slice.get(..SLICE).unwrap_or(slice);
-            let now = self.clock.now();
-            let (count, stripe) = match self.put_open(slice, now, &mut placed) {
-                Ok(put) => put,
-                Err(why) => return (taken, Some(NotTaken::Refused(why))),
-            };
-            taken += count;
-            let Some(rest) = slice.get(count..).filter(|rest| !rest.is_empty()) else { continue };
-            let (count, stopped) = self.put_next(stripe, rest, now, &mut placed);
-            taken += count;
-            if stopped.is_some() {
-                return (taken, stopped);
-            }
-        }
-        (taken, None)
-    }
-
-    /// Appends to open aggregates, until a user record needs more than that. Gives how many were taken, and the stripe they went
-    /// through.
-    #[inline]
-    fn put_open(
-        &self,
-        slice: &[Prepared<'_>],
-        now: Time,
-        placed: &mut impl FnMut(Placed),
-    ) -> Result<(usize, usize), PutError> {
-        let (number, stripe) = self.stripes.home();
-        let mut stripe = stripe.map_err(|_| PutError::Poisoned)?;
-        if let Some(why) = stripe.refuses {
-            return Err(why);
-        }
-        let tickets = matches!(self.delivered, Delivered::Tickets);
-        let mut taken = 0;
-        for prepared in slice {
-            let Some(token) = stripe.intake.try_put(&prepared.hashed, now) else { break };
-            placed(stripe.accept(token, prepared, tickets));
-            taken += 1;
-        }
-        Ok((taken, number))
-    }
-
-    /// Puts user records of which the first finds no open aggregate with room. Where there are other stripes, their callers may
-    /// want the state too: then it puts only that one.
-    fn put_next(
-        &self,
-        number: usize,
-        slice: &[Prepared<'_>],
-        now: Time,
-        placed: &mut impl FnMut(Placed),
-    ) -> (usize, Option<NotTaken>) {
-        let Some(mut locked) = self.stripes.with_one(number) else {
-            return (0, Some(NotTaken::Refused(PutError::Poisoned)));
-        };
-        let Locked { state, stripes } = &mut locked;
-        let State { pipeline, closed, armed, in_line, .. } = &mut **state;
-        if *closed {
-            return (0, Some(NotTaken::Refused(PutError::Closed)));
-        }
-        let tickets = matches!(self.delivered, Delivered::Tickets);
-        let most = if pipeline.intakes() > 1 { 1 } else { slice.len() };
-        let mut taken = 0;
-        let mut refusal = None;
-        if let Some(Some(stripe)) = stripes.get_mut(number) {
-            for prepared in slice.iter().take(most) {
-                match pipeline.put(number, &prepared.hashed, now) {
-                    Ok(token) => placed(stripe.accept(token, prepared, tickets)),
-                    Err(why) => {
-                        refusal = Some(why);
-                        break;
-                    }
-                }
-                taken += 1;
-            }
-        }
-        // Also after a refusal: when there is room again is a deadline too.
-        let wake = pipeline.take_stirred() && (pipeline.has_job() || next_wake(pipeline, *in_line) < *armed);
-        if wake {
-            *armed = Time::ZERO;
-        }
-        drop(locked);
-        if wake {
-            self.wake_driver.notify_one();
-        }
-        match (refusal, slice.get(taken)) {
-            (Some(Refusal::Backlog(lane)), _) => (taken, Some(NotTaken::Backlog(lane))),
-            // Rare: the shard map came after the key was looked at. Hash, and enter again.
-            (Some(Refusal::NeedsHashKey), Some(next)) => {
-                let mut next = *next;
-                next.hashed.hash_key = Some(hash_key(&next.hashed.record, next.hashed.key_digest));
-                let (count, stopped) = self.put_next(number, &[next], now, placed);
-                (taken + count, stopped)
-            }
-            (_, _) => (taken, None),
         }
     }
 
@@ -493,7 +391,7 @@ impl Drop for Unfinished<'_> {
 }
 
 /// A panic under the lock poisons it: the driver, woken, finds that out and reports the rest as aborted.
-struct WakeOnPanic<'a>(&'a Notify);
+pub(super) struct WakeOnPanic<'a>(pub(super) &'a Notify);
 
 impl Drop for WakeOnPanic<'_> {
     fn drop(&mut self) {
@@ -504,7 +402,7 @@ impl Drop for WakeOnPanic<'_> {
 }
 
 /// When the driver has something to do.
-fn next_wake(pipeline: &Pipeline, in_line: bool) -> Time {
+pub(super) fn next_wake(pipeline: &Pipeline, in_line: bool) -> Time {
     if in_line { pipeline.poll_timeout() } else { pipeline.poll_timeout().min(pipeline.transmit_due()) }
 }
 
