@@ -72,6 +72,10 @@ impl OpenAggregate {
         self.block
     }
 
+    pub(super) fn serial(&self) -> u64 {
+        self.serial
+    }
+
     /// For the next one of its lane.
     pub(super) fn shape(&self) -> (Shape, usize) {
         (self.writer.shape(), self.members.len())
@@ -182,9 +186,4 @@ impl Aggregator {
             self.spare.extend(buffers);
         }
     }
-}
-
-/// Whether `open` is the aggregate with this serial number.
-pub(super) fn is_serial(open: Option<&OpenAggregate>, serial: u64) -> bool {
-    open.is_some_and(|open| open.serial == serial)
 }

@@ -1,9 +1,9 @@
 //! The way in that callers do not share: each intake has open aggregates of its own, so that several callers can append at the same
-//! time. What needs more than an open aggregate with room is for the whole state machine, which has its intakes back by then.
+//! time. What needs more than an open aggregate with room is for the state machine, which has the intake back by then.
 
 use std::sync::Arc;
 
-use super::aggregator::{OpenAggregate, is_serial};
+use super::aggregator::OpenAggregate;
 use super::lane::{HOLDING, LaneId};
 use super::put::{Hashed, Refusal};
 use super::sampler::Sampler;
@@ -106,8 +106,9 @@ impl Intake {
         self.open.get_mut(lane.0 as usize)?.as_deref_mut()
     }
 
+    /// Whether the lane's open aggregate is the one with this serial number.
     pub(super) fn is_open(&self, lane: LaneId, serial: u64) -> bool {
-        is_serial(self.open(lane), serial)
+        self.open(lane).is_some_and(|open| open.serial() == serial)
     }
 
     /// The lane's open aggregate is this one from now on.

@@ -209,12 +209,11 @@ pub(super) fn max_aggregate_bytes(config: &StreamConfig) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::Ordering;
-
     use super::super::digest::key_digest;
     use super::super::outcome::{CallFailure, Shard, ShardPage};
     use super::super::take_apart::Job;
     use super::*;
+    use crate::config::Ordering;
     use crate::error::ErrorCode;
     use crate::record::{ShardId, Stored};
 
