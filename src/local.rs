@@ -1,6 +1,7 @@
 //! An embedded Kinesis service on a loopback port, for tests, examples and benches: [ferrokinesis] as a library, so that
 //! nothing needs an AWS account or another program. It keeps every record in memory until it is dropped. It does not know
-//! stream ARNs in ListShards, checks no signatures, and takes at most 1 MiB a Kinesis record and 5 MiB a request.
+//! stream ARNs in ListShards, checks no signatures, takes at most 1 MiB a Kinesis record and 5 MiB a request, and counts a
+//! partition key's bytes where Kinesis counts its characters (256).
 //!
 //! It brings its own small runtime: it can be started from any executor, or from none, and its futures can be awaited
 //! anywhere.
