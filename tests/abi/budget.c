@@ -20,7 +20,7 @@ static void all_aborted(const kp_reports_t *reports) {
   for (size_t row = 0; row < kp_reports_len(reports); row++) {
     IS(kp_reports_statuses(reports)[row], KP_REPORT_ABORTED);
     CHECK(strcmp(kp_reports_error_code(reports, row), "Aborted") == 0);
-    CHECK(kp_reports_stored(reports, row) == KP_STORED_NO);
+    CHECK(kp_reports_stored(reports, row) != KP_STORED_YES);  // POSSIBLY if a request was under way
   }
 }
 
@@ -63,7 +63,8 @@ static void full_of_reports(const kp_local_t *service) {
 }
 
 static void after_the_end(const kp_local_t *service, int by_close) {
-  kp_producer_t *producer = start_producer(settings(service, ""));
+  // Nothing is sent before the end.
+  kp_producer_t *producer = start_producer(settings(service, "record_max_buffered_time = 1 h\nrecord_ttl = 2 h"));
   kp_stream_t *stream = open_stream(producer, "s");
   kp_user_record_t record = user_record("k", "v");
   IS(kp_stream_put(stream, &record, 0, 0), KP_OK);
