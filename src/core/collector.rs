@@ -117,10 +117,10 @@ impl Pipeline {
     pub(super) fn make_ready(&mut self, id: LaneId, now: Time) {
         let (ordered, has_map) = (self.ordered(), self.map.is_some());
         let lane = self.lane_mut(id);
-        let predicted_by_now = id == UNPREDICTED && has_map;
-        if lane.ready || predicted_by_now || lane.paced_until > now || !lane.may_send(ordered) {
+        if lane.ready || lane.paced_until > now || !lane.may_send(ordered) {
             return;
         }
+        debug_assert!(!(id == UNPREDICTED && has_map), "with a map, what was not predicted is taken apart by it");
         lane.ready = true;
         let (bytes, records) = (lane.queued_bytes(), lane.queue().len());
         self.collector.ring.push_back(id);

@@ -210,12 +210,12 @@ pub(super) fn max_aggregate_bytes(config: &StreamConfig) -> usize {
 #[cfg(test)]
 mod tests {
     use super::super::digest::key_digest;
-    use super::super::outcome::{CallFailure, Shard, ShardPage};
+    use super::super::outcome::{CallFailure, EntryOutcome, Shard, ShardPage};
     use super::super::take_apart::Job;
     use super::*;
     use crate::config::Ordering;
     use crate::error::ErrorCode;
-    use crate::record::{ShardId, Stored};
+    use crate::record::{SequenceNumber, ShardId, Stored};
 
     fn stream(config: StreamConfig, budget_bytes: usize) -> Pipeline {
         let mut pipeline = Pipeline::new(config, 1, budget_bytes, 7, Time::ZERO);
@@ -232,6 +232,27 @@ mod tests {
         let data = vec![7; len];
         let record = UserRecord::new("key", &data);
         pipeline.put(0, &Hashed { record, key_digest: key_digest("key"), hash_key: None }, now)
+    }
+
+    /// One that may not ask for its shards.
+    fn without_map(config: StreamConfig, budget_bytes: usize) -> Pipeline {
+        let mut pipeline = stream(config, budget_bytes);
+        let forbidden = CallFailure {
+            code: ErrorCode::new("AccessDeniedException"),
+            message: "".into(),
+            status: Some(400),
+            stored: Stored::No,
+        };
+        pipeline.handle_shard_list(Err(forbidden), Time::ZERO);
+        pipeline
+    }
+
+    fn take_apart(pipeline: &mut Pipeline, now: Time) {
+        while let Some(job) = pipeline.poll_job() {
+            if let Job::TakeApart(job) = job {
+                pipeline.handle_taken_apart(job.run(), now);
+            }
+        }
     }
 
     #[test]
@@ -279,22 +300,11 @@ mod tests {
         let config = StreamConfig::default()
             .record_max_buffered_time(Duration::from_secs(60))
             .record_ttl(Duration::from_secs(600));
-        let mut pipeline = stream(config, 1000);
-        let forbidden = CallFailure {
-            code: ErrorCode::new("AccessDeniedException"),
-            message: "".into(),
-            status: Some(400),
-            stored: Stored::No,
-        };
-        pipeline.handle_shard_list(Err(forbidden), Time::ZERO);
+        let mut pipeline = without_map(config, 1000);
         let now = Time::from_millis(100);
         put(&mut pipeline, 600, now).unwrap();
         pipeline.flush(now);
-        while let Some(job) = pipeline.poll_job() {
-            if let Job::TakeApart(job) = job {
-                pipeline.handle_taken_apart(job.run(), now);
-            }
-        }
+        take_apart(&mut pipeline, now);
         // The half of the budget is queued, and another one is being taken apart.
         put(&mut pipeline, 10, now).unwrap();
         pipeline.flush(now);
@@ -307,6 +317,25 @@ mod tests {
         let admitted: Vec<u32> = std::iter::from_fn(|| pipeline.poll_admitted()).collect();
         assert!(admitted.contains(&UNPREDICTED.0), "{admitted:?}");
         assert!(!pipeline.is_refusing(UNPREDICTED.0));
+    }
+
+    #[test]
+    fn with_order_kept_those_being_taken_apart_count_for_who_comes_after_them() {
+        let config = StreamConfig::default()
+            .ordering(Ordering::Shard)
+            .aggregation_enabled(false)
+            .record_ttl(Duration::from_secs(9));
+        let mut pipeline = without_map(config, 64 << 20);
+        put(&mut pipeline, 10, Time::ZERO).unwrap();
+        pipeline.flush(Time::ZERO);
+        take_apart(&mut pipeline, Time::ZERO);
+        let request = pipeline.poll_transmit(Time::ZERO).expect("it was flushed").id;
+        let stored = EntryOutcome::Stored { shard_id: ShardId::new("only"), sequence_number: SequenceNumber::new("1") };
+        // Answers take an eighth of this on average, by now: three of them are a third of the time to live.
+        let now = Time::from_millis(8000);
+        pipeline.handle_put_records(request, Ok(vec![stored]), now);
+        let accepted = (0..100).take_while(|_| put(&mut pipeline, 10, now).is_ok()).count();
+        assert_eq!(accepted, 4);
     }
 
     #[test]

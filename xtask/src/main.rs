@@ -92,7 +92,7 @@ fn fuzz(seconds: u32) -> ExitCode {
 fn simulate(seeds: u32) -> ExitCode {
     let seeds = seeds.to_string();
     let env = &[("SIM_SEEDS", seeds.as_str())];
-    steps::run(&[Step { env, ..Step::cargo("simulation", &["test", "--release", "--test", "sim"]) }], true)
+    steps::run(&[Step { env, ..Step::cargo("simulation", &["test", "--profile", "checked", "--test", "sim"]) }], true)
 }
 
 const MIRI: &[Step<'_>] = &[Step {
