@@ -7,25 +7,34 @@ use super::prepare::Prepared;
 use crate::record::HashKey;
 use crate::wire::md5;
 
-/// Sets × ways × 64 bytes: 128 KiB a thread that puts, room for some 1,500 keys before they push each other out.
-const SETS: usize = 512;
-const WAYS: usize = 4;
+/// Sets × ways × 68 bytes: 136 KiB a thread that puts. Of 1,000 keys, 4 % find no room in their sets; of 2,000, half.
+const SETS: usize = 256;
+const WAYS: usize = 8;
 /// Longer keys are hashed each time.
-const MAX_KEY_BYTES: usize = 39;
+const MAX_KEY_BYTES: usize = 47;
+
+/// What is looked at first lies together, so that a key that is not there costs one cache line.
+struct Cache {
+    /// The upper halves of the keys' digests, by set.
+    tags: Vec<[u32; WAYS]>,
+    entries: Vec<[Entry; WAYS]>,
+    /// How many keys were remembered. That takes the ways in turn, whatever the set: in a set with a key too many, some of them are
+    /// found nevertheless when they come round and round.
+    remembered: usize,
+}
 
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Entry {
     hash_key: u128,
-    digest: u64,
     key: [u8; MAX_KEY_BYTES],
     len: u8,
 }
 
-const EMPTY: Entry = Entry { hash_key: 0, digest: 0, key: [0; MAX_KEY_BYTES], len: 0 };
+const EMPTY: Entry = Entry { hash_key: 0, key: [0; MAX_KEY_BYTES], len: 0 };
 
 thread_local! {
-    static CACHE: RefCell<Vec<[Entry; WAYS]>> = const { RefCell::new(Vec::new()) };
+    static CACHE: RefCell<Cache> = const { RefCell::new(Cache { tags: Vec::new(), entries: Vec::new(), remembered: 0 }) };
 }
 
 /// The hash key that the service computes for `partition_key`, whose digest is `digest`.
@@ -61,11 +70,17 @@ pub(crate) fn find(partition_key: &str, digest: u64) -> Option<HashKey> {
     let key = partition_key.as_bytes();
     CACHE.with(|cache| {
         let cache = cache.borrow();
-        let set = cache.get(digest as usize % SETS)?;
-        let found =
-            set.iter().find(|entry| entry.digest == digest && entry.key.get(..entry.len.into()) == Some(key))?;
-        Some(HashKey(found.hash_key))
+        let (set, tag) = place(digest);
+        let way = cache.tags.get(set)?.iter().position(|other| *other == tag)?;
+        let entry = cache.entries.get(set)?.get(way)?;
+        (entry.key.get(..entry.len.into())? == key).then_some(HashKey(entry.hash_key))
     })
+}
+
+/// The set of a key, and what tells it from others there.
+#[inline]
+fn place(digest: u64) -> (usize, u32) {
+    (digest as usize % SETS, (digest >> 32) as u32)
 }
 
 /// Keeps a hash key for [`find`].
@@ -75,18 +90,21 @@ pub(crate) fn remember(partition_key: &str, digest: u64, hash_key: HashKey) {
         return;
     }
     CACHE.with(|cache| {
-        let mut cache = cache.borrow_mut();
-        if cache.is_empty() {
-            cache.resize(SETS, [EMPTY; WAYS]);
+        let Cache { tags, entries, remembered } = &mut *cache.borrow_mut();
+        if tags.is_empty() {
+            tags.resize(SETS, [0; WAYS]);
+            entries.resize(SETS, [EMPTY; WAYS]);
         }
-        let Some(set) = cache.get_mut(digest as usize % SETS) else { return };
-        // The oldest of the set makes room.
-        set.rotate_right(1);
-        let mut entry = Entry { hash_key: hash_key.0, digest, len: key.len() as u8, ..EMPTY };
+        let (set, tag) = place(digest);
+        let (Some(tags), Some(entries)) = (tags.get_mut(set), entries.get_mut(set)) else { return };
+        *remembered = remembered.wrapping_add(1);
+        let way = *remembered % WAYS;
+        tags[way] = tag;
+        let entry = &mut entries[way];
+        (entry.hash_key, entry.len) = (hash_key.0, key.len() as u8);
         if let Some(place) = entry.key.get_mut(..key.len()) {
             place.copy_from_slice(key);
         }
-        set[0] = entry;
     });
 }
 
@@ -101,6 +119,20 @@ mod tests {
             assert_eq!(hash_key("two", 7), md5::hash_key("two"));
             assert_eq!(hash_key("tw", 7), md5::hash_key("tw"));
         }
+    }
+
+    #[test]
+    fn of_a_thousand_keys_that_come_round_and_round_nearly_all_are_found() {
+        let keys: Vec<String> = (0..1000).map(|n| format!("partition-key-{n:06}")).collect();
+        let mut found = 0;
+        for round in 0..20 {
+            for key in &keys {
+                let digest = crate::core::key_digest(key);
+                found += usize::from(round >= 10 && find(key, digest) == Some(md5::hash_key(key)));
+                hash_key(key, digest);
+            }
+        }
+        assert!(found > 10 * 960, "{found} of 10,000");
     }
 
     #[test]
