@@ -83,7 +83,8 @@ fn place(digest: u64) -> (usize, u32) {
     (digest as usize % SETS, (digest >> 32) as u32)
 }
 
-/// Keeps a hash key for [`find`].
+/// Keeps a hash key for [`find`], if the key comes for the second time: those that never come again touch tags only. A tag whose
+/// entry is still another key's finds nothing.
 pub(crate) fn remember(partition_key: &str, digest: u64, hash_key: HashKey) {
     let key = partition_key.as_bytes();
     if key.len() > MAX_KEY_BYTES {
@@ -97,9 +98,11 @@ pub(crate) fn remember(partition_key: &str, digest: u64, hash_key: HashKey) {
         }
         let (set, tag) = place(digest);
         let (Some(tags), Some(entries)) = (tags.get_mut(set), entries.get_mut(set)) else { return };
-        *remembered = remembered.wrapping_add(1);
-        let way = *remembered % WAYS;
-        tags[way] = tag;
+        let Some(way) = tags.iter().position(|other| *other == tag) else {
+            *remembered = remembered.wrapping_add(1);
+            tags[*remembered % WAYS] = tag;
+            return;
+        };
         let entry = &mut entries[way];
         (entry.hash_key, entry.len) = (hash_key.0, key.len() as u8);
         if let Some(place) = entry.key.get_mut(..key.len()) {

@@ -12,6 +12,7 @@ pub use self::sealed::{SealedAggregate, Single, UserRecordRef, UserRecords};
 
 use self::key_table::{KeyTable, Lookup};
 use super::decimal::Decimal;
+use super::prefetch;
 use super::protobuf::{self, put_field, varint_len};
 use crate::record::HashKey;
 
@@ -136,6 +137,7 @@ impl AggregateWriter {
         }
         put_field(&mut self.records, protobuf::DATA, data_len);
         self.records.extend_from_slice(record.data);
+        prefetch::behind(&self.records);
         self.user_records += 1;
         true
     }
@@ -221,6 +223,7 @@ impl AggregateWriter {
         put_field(&mut self.partition_keys, protobuf::PARTITION_KEY_TABLE, len);
         let start = u32::try_from(self.partition_keys.len()).expect("aggregates are smaller than 4 GiB");
         self.partition_keys.extend_from_slice(key);
+        prefetch::behind(&self.partition_keys);
         self.partition_key_table.insert(lookup, record.key_digest, start, len);
     }
 

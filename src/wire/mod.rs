@@ -5,6 +5,7 @@ pub mod deaggregate;
 mod decimal;
 mod kinesis_record;
 pub mod md5;
+mod prefetch;
 mod protobuf;
 pub mod put_records;
 

@@ -2,7 +2,7 @@
 //! every step waits for the one before: one message leaves most of the machine idle, and lanes fill it. The vector code is for
 //! x86-64 (AVX2, AVX-512) and chosen at run time; elsewhere the lanes run one after the other.
 //!
-//! The only module of the crate with `unsafe` code: loads, and calls of functions that need CPU features.
+//! One of the two modules with `unsafe` code: loads, and calls of functions that need CPU features.
 #![allow(unsafe_code)]
 
 /// Bytes of a block.
