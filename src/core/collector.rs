@@ -129,14 +129,14 @@ impl Pipeline {
         self.update_due(id);
     }
 
-    /// A Kinesis record of `bytes` was queued in a lane of the ring.
-    pub(super) fn note_queued(&mut self, id: LaneId, bytes: usize) {
+    /// Kinesis records of `bytes` were queued in a lane of the ring.
+    pub(super) fn note_queued(&mut self, id: LaneId, bytes: usize, records: usize) {
         self.collector.bytes += bytes;
-        self.collector.records += 1;
+        self.collector.records += records;
         self.update_due(id);
     }
 
-    /// A Kinesis record of `bytes` left the queue of a lane of the ring.
+    /// Kinesis records of `bytes` left the queue of a lane of the ring.
     pub(super) fn note_unqueued(&mut self, bytes: usize, records: usize) {
         self.collector.bytes -= bytes;
         self.collector.records -= records;

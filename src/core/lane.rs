@@ -84,6 +84,20 @@ impl Lane {
         self.queue.insert(place, sealed);
     }
 
+    /// The same for many: a queue that others joined meanwhile is put in order once.
+    pub(super) fn insert_all(&mut self, batch: impl IntoIterator<Item = Sealed>) {
+        let mut in_order = true;
+        for sealed in batch {
+            self.queued_bytes += sealed.wire_bytes();
+            self.user_bytes += sealed.user_bytes;
+            in_order &= self.queue.back().is_none_or(|last| last.age() <= sealed.age());
+            self.queue.push_back(sealed);
+        }
+        if !in_order {
+            self.queue.make_contiguous().sort_by_key(Sealed::age);
+        }
+    }
+
     pub(super) fn head(&self) -> Option<&Sealed> {
         self.queue.front()
     }

@@ -315,20 +315,34 @@ impl Pipeline {
 
     /// Queues a Kinesis record in its lane, by put order.
     pub(super) fn enqueue(&mut self, id: LaneId, mut sealed: Sealed, now: Time) {
+        self.stirred = true;
         if id == HOLDING && self.refresh.gave_up() {
-            self.stirred = true;
             return self.take_apart(id, vec![sealed]);
         }
+        let bytes = self.offer(id, &mut sealed);
+        self.lane_mut(id).insert(sealed);
+        self.queued(id, bytes, 1, now);
+    }
+
+    /// The same for many.
+    pub(super) fn enqueue_all(&mut self, id: LaneId, mut batch: Vec<Sealed>, now: Time) {
+        let (bytes, records) = (batch.iter_mut().map(|sealed| self.offer(id, sealed)).sum(), batch.len());
+        self.lane_mut(id).insert_all(batch);
+        self.queued(id, bytes, records, now);
+    }
+
+    /// The lane's shard is what it is meant for from now on. Gives its bytes in a request.
+    fn offer(&mut self, id: LaneId, sealed: &mut Sealed) -> usize {
         let bytes = sealed.wire_bytes();
-        self.stirred = true;
-        let lane = self.lane_mut(id);
-        sealed.predicted = lane.range.as_ref().map(|range| range.id.clone());
+        sealed.predicted = self.lane(id).range.as_ref().map(|range| range.id.clone());
         let offered = sealed.predicted.clone().filter(|_| sealed.history.total == 0);
-        lane.insert(sealed);
-        let ready = lane.ready;
         self.measured.extend(offered.map(|shard| Measurement::Offered { shard, bytes }));
-        if ready {
-            self.note_queued(id, bytes);
+        bytes
+    }
+
+    fn queued(&mut self, id: LaneId, bytes: usize, records: usize, now: Time) {
+        if self.lane(id).ready {
+            self.note_queued(id, bytes, records);
         } else if id != HOLDING {
             self.make_ready(id, now);
         }

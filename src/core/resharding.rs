@@ -2,6 +2,7 @@
 //! that were stored elsewhere than predicted are judged. With order kept, a new shard's lane waits until every older lane that
 //! overlaps it is drained.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::lane::{HOLDING, Lane, LaneId, UNPREDICTED};
@@ -73,17 +74,21 @@ impl Pipeline {
             }
         }
         let mut homeless = Vec::new();
+        let mut at_home: BTreeMap<LaneId, Vec<Sealed>> = BTreeMap::new();
         for (shard, mut sealed) in result.pieces {
             if let Some(stored) = &stored {
                 sealed.history.push(stored.as_wrong_shard("which does not own its hash key"));
                 self.counters.wrong_shard += 1;
             }
             match shard.map(|shard| self.lane_of_shard.get(shard).copied()) {
-                None if self.map.is_none() => self.enqueue(UNPREDICTED, sealed, now),
-                Some(Some(lane)) if result.map_version == self.map_version => self.enqueue(lane, sealed, now),
+                None if self.map.is_none() => at_home.entry(UNPREDICTED).or_default().push(sealed),
+                Some(Some(lane)) if result.map_version == self.map_version => {
+                    at_home.entry(lane).or_default().push(sealed)
+                }
                 _ => homeless.push(sealed),
             }
         }
+        at_home.into_iter().for_each(|(lane, sealed)| self.enqueue_all(lane, sealed, now));
         // Another map came meanwhile. They stay the old lane's, so that its successors go on waiting.
         if !homeless.is_empty() {
             self.take_apart(lane, homeless);
@@ -208,7 +213,7 @@ impl Pipeline {
     fn rehome(&mut self, id: LaneId, now: Time) {
         let queued = self.lane_mut(id).drain();
         match self.heir(id) {
-            Some(heir) => queued.into_iter().for_each(|sealed| self.enqueue(heir, sealed, now)),
+            Some(heir) => self.enqueue_all(heir, queued, now),
             None => self.take_apart(id, queued),
         }
     }
@@ -399,6 +404,26 @@ mod tests {
         pipeline.handle_taken_apart(again.run(), later);
         let sent = pipeline.poll_transmit(later).unwrap();
         assert_eq!(sent.records.len(), 2);
+    }
+
+    #[test]
+    fn what_was_put_before_the_map_is_queued_before_what_was_put_since() {
+        let mut pipeline = stream();
+        let at = |second: u64| Time::from_millis(second * 1000);
+        for second in 0..10 {
+            put(&mut pipeline, u128::from(second), at(second));
+            pipeline.flush(at(second));
+        }
+        learn(&mut pipeline, vec![shard("a", (0, u128::MAX), true)], at(10));
+        let Some(Job::TakeApart(job)) = pipeline.poll_job() else { panic!("what was held is taken apart") };
+        for second in 10..20 {
+            put(&mut pipeline, u128::from(second), at(second));
+            pipeline.flush(at(second));
+        }
+        pipeline.handle_taken_apart(job.run(), at(20));
+        let queue = pipeline.lane(pipeline.lane_of_shard[0]).queue();
+        let ages: Vec<_> = queue.iter().map(Sealed::age).collect();
+        assert!(ages.len() > 10 && ages.is_sorted(), "{ages:?}");
     }
 
     #[test]
